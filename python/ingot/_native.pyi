@@ -1,0 +1,273 @@
+"""The native module: the engine behind `ingot.Store` and the HTTP service. Private; use `import ingot`.
+
+Every function raises the exceptions of `ingot.errors` (the module calls `ingot.errors.from_engine(code, fields)`
+with the engine's error as structure; the words are made there).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Metric = Literal["cosine", "ip", "l2"]
+
+@final
+class ChunkIds(Sequence[str]):
+    """The ids `{batch_id}_{index}` of one upload; each string is made when it is asked for."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: int, /) -> str: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[str]: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __contains__(self, value: object, /) -> bool: ...
+
+@final
+class Inserted:
+    """What an upload did. `lsn` is 0 for a dry run or a retry that changed nothing."""
+
+    file_id: str
+    sub_tenant_id: str
+    chunk_ids: ChunkIds
+    dimension: int
+    overwritten: int
+    existed: bool
+    crc32c: int
+    lsn: int
+    def __len__(self) -> int: ...
+
+@final
+class Hits:
+    """The rows a search or a get found, best (or first) first, as columns of equal length."""
+
+    def __len__(self) -> int: ...
+    @property
+    def source_ids(self) -> list[str]: ...
+    @property
+    def chunk_ids(self) -> list[str]: ...
+    @property
+    def metadata(self) -> list[bytes | None]:
+        """JSON text exactly as it was sent, None where none was."""
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """float32, empty for a get."""
+    @property
+    def scores(self) -> NDArray[np.float32]: ...
+    @property
+    def embeddings(self) -> NDArray[np.float32] | None:
+        """float32 of shape (len, dimension); None unless vectors were asked for."""
+
+@final
+class SourceStatus:
+    """How far the graph has come with a source's live rows."""
+
+    total_rows: int
+    indexed_rows: int
+
+@final
+class TenantStats:
+    """One tenant, counted at one moment."""
+
+    tenant_id: str
+    dimension: int
+    metric: Metric
+    rows: int
+    indexed_rows: int
+    sources: int
+    sub_tenants: dict[str, int]
+    visible_lsn: int
+
+@final
+class Rows:
+    """Validated-shape float32 rows that a body reader made: 2-D, whole rows, every value finite."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    def numpy(self) -> NDArray[np.float32]:
+        """A copy, for tests and tools."""
+
+@final
+class Completions:
+    """Where finished native work is reported to an event loop: a mailbox behind an eventfd.
+
+    `fileno()` becomes readable when something is in it; `drain()` empties it. One wake-up may bring many.
+    """
+
+    def __init__(self) -> None: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> list[tuple[int, Any, BaseException | None]]:
+        """(token, result, None) or (token, None, exception) of everything finished since the last call."""
+    def close(self) -> None: ...
+
+@final
+class Body:
+    """A body that was read whole."""
+
+    @property
+    def envelope(self) -> bytes:
+        """The JSON text with every array of numbers at a known path replaced by the number of its row
+        (`{"tenant_id": "t", "embeddings": [0, 1, 2]}`); `b"{}"` for npy."""
+    @property
+    def rows(self) -> Rows | None:
+        """All the arrays of numbers in the order of the body; None when there was none."""
+    @property
+    def one_dimensional(self) -> bool:
+        """Whether an npy array had one dimension (it is given as one row)."""
+
+@final
+class BodyReader:
+    """One request body, parsed on a native thread while it arrives.
+
+    `format`: "json" or "npy". `purpose` names the limits and the known paths of number arrays: "insert"
+    (`embeddings[*]`, `embeddings[*].embeddings[*].embedding`, `embeddings.<chunk id>`) or "search"
+    (`query_embedding`, `query_embeddings[*]`, and `embeddings` for the first-age search).
+    """
+
+    def __init__(self, format: Literal["json", "npy"], purpose: Literal["insert", "search"]) -> None: ...
+    def feed(self, chunk: bytes) -> int:
+        """Hands a chunk over and returns at once with the bytes not parsed yet. Raises the error of an
+        earlier chunk as soon as it is known."""
+    def when_drained(self, completions: Completions, token: int) -> None:
+        """Completes with None when everything fed so far is parsed, or with the error found."""
+    def finish(self, completions: Completions, token: int) -> None:
+        """Completes with the `Body`, or with the error found."""
+    def read(self, *chunks: bytes) -> Body:
+        """Parses these chunks and ends, on the calling thread with the GIL released (for tests and tools)."""
+
+@final
+class Store:
+    """A data directory, open. Thread-safe; every call but `begin_*` blocks with the GIL released."""
+
+    def __init__(self, path: str, *, options: dict[str, Any] | None = None) -> None:
+        """`options`: `create` (bool, default True), `index_threads` (int), `search_threads` (int),
+        `commit_threads` (int), `max_open_tenants` (int), `auto_create_tenants` (bool, default True)."""
+    @property
+    def path(self) -> str: ...
+    @property
+    def closed(self) -> bool: ...
+    def close(self) -> None:
+        """Waits for commits in flight, writes checkpoints, codes and graphs, frees the directory. Idempotent."""
+    def insert(
+        self,
+        tenant_id: str,
+        embeddings: NDArray[Any] | Rows,
+        *,
+        file_id: str,
+        sub_tenant_id: str | None = None,
+        metadata: bytes | None = None,
+        upsert: bool = True,
+        dry_run: bool = False,
+        crc32c: int | None = None,
+    ) -> Inserted: ...
+    def begin_insert(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        rows: Rows,
+        *,
+        file_id: str,
+        sub_tenant_id: str | None = None,
+        metadata: bytes | None = None,
+        upsert: bool = True,
+        dry_run: bool = False,
+        crc32c: int | None = None,
+    ) -> None:
+        """Takes the rows over (`Rows` is empty afterwards) and completes with `Inserted` once the upload is
+        on stable storage and visible."""
+    def search(
+        self,
+        tenant_id: str,
+        queries: NDArray[Any] | Rows,
+        *,
+        sub_tenant_id: str | None = None,
+        limit: int = 10,
+        ef: int | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        with_embeddings: bool = False,
+    ) -> list[Hits]:
+        """One `Hits` a query, in query order."""
+    def begin_search(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        queries: Rows,
+        *,
+        sub_tenant_id: str | None = None,
+        limit: int = 10,
+        ef: int | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        with_embeddings: bool = False,
+    ) -> None: ...
+    def get(
+        self,
+        tenant_id: str,
+        *,
+        sub_tenant_id: str | None = None,
+        source_id: str | None = None,
+        chunk_ids: Sequence[str] | None = None,
+        limit: int = 100,
+        with_embeddings: bool = False,
+    ) -> tuple[Hits, bool]:
+        """The rows in insertion order and whether more follow; at most one selector, none = all rows."""
+    def delete(
+        self,
+        tenant_id: str,
+        *,
+        sub_tenant_id: str | None = None,
+        source_id: str | None = None,
+        chunk_ids: Sequence[str] | None = None,
+    ) -> int:
+        """Rows deleted, durably. Exactly one selector."""
+    def begin_get(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        *,
+        sub_tenant_id: str | None = None,
+        source_id: str | None = None,
+        chunk_ids: Sequence[str] | None = None,
+        limit: int = 100,
+        with_embeddings: bool = False,
+    ) -> None: ...
+    def begin_delete(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        *,
+        sub_tenant_id: str | None = None,
+        source_id: str | None = None,
+        chunk_ids: Sequence[str] | None = None,
+    ) -> None: ...
+    def status(self, tenant_id: str, source_id: str, *, sub_tenant_id: str | None = None) -> SourceStatus: ...
+    def begin_status(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        source_ids: Sequence[str],
+        *,
+        sub_tenant_id: str | None = None,
+    ) -> None:
+        """Completes with a list of `SourceStatus | None` (None: no such source) in the order asked."""
+    def stats(self, tenant_id: str) -> TenantStats: ...
+    def begin_stats(self, completions: Completions, token: int, tenant_id: str) -> None: ...
+    def wait_indexed(self, tenant_id: str, timeout: float | None = None) -> bool:
+        """Blocks until the graphs of the tenant hold every live row; False when `timeout` seconds pass first."""
+    def probe(self) -> None:
+        """Writes, syncs and removes a small file in the directory; raises when that is refused."""
+    def refusing_tenants(self) -> int:
+        """How many open tenants take no writes at present."""
+
+def new_file_id() -> str:
+    """`emb_` + ULID, strictly increasing as a string within the process."""
+
+def crc32c(array: NDArray[Any]) -> int:
+    """CRC-32C (RFC 3720, Castagnoli) over the float32 little-endian rows in order."""

@@ -1,0 +1,28 @@
+//! Every limit and default of the engine, in one place (contract, section 9).
+
+/// Most rows in one upload.
+pub const MAX_ROWS: usize = 2000;
+/// Most numbers in one row.
+pub const MAX_DIMENSION: usize = 3024;
+/// Longest `tenant_id` or `sub_tenant_id`, in bytes of UTF-8.
+pub const MAX_TENANT_ID: usize = 255;
+/// Longest `file_id` (`source_id`), in bytes of UTF-8.
+pub const MAX_SOURCE_ID: usize = 512;
+/// Longest `chunk_id`, in bytes of UTF-8.
+pub const MAX_CHUNK_ID: usize = 520;
+/// Longest metadata of a source, in bytes of JSON text.
+pub const MAX_METADATA: usize = 64 * 1024;
+/// Most results of one search.
+pub const MAX_LIMIT: usize = 1000;
+
+/// Name of the sub-tenant that always exists.
+pub const DEFAULT_SUB_TENANT: &str = "default";
+
+/// Links of a node in the graph's upper levels (usearch `connectivity`).
+pub const GRAPH_CONNECTIVITY: usize = 16;
+/// Candidates kept while a node is added (usearch `expansion_add`).
+pub const GRAPH_EXPANSION_ADD: usize = 128;
+/// Candidates kept during a search unless the caller names another `ef`.
+pub const DEFAULT_EF: usize = 128;
+/// A collection smaller than this stays flat: scanning it is faster than keeping a graph.
+pub const GRAPH_FROM_ROWS: usize = 10_000;

@@ -1,0 +1,115 @@
+//! The words for a vector: its dimension, its metric, and the rows of one upload.
+
+use std::num::NonZeroU16;
+
+use crate::limits::MAX_DIMENSION;
+
+/// Number of columns of a tenant's vectors: 1..=3024.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dimension(NonZeroU16);
+
+impl Dimension {
+    /// `None` unless `columns` is in 1..=3024.
+    pub fn new(columns: usize) -> Option<Self> {
+        if columns > MAX_DIMENSION {
+            return None;
+        }
+        NonZeroU16::new(u16::try_from(columns).ok()?).map(Self)
+    }
+
+    /// Number of columns.
+    pub const fn get(self) -> usize {
+        self.0.get() as usize
+    }
+
+    /// Bytes of one row of float32 numbers.
+    pub const fn row_bytes(self) -> usize {
+        self.get() * size_of::<f32>()
+    }
+}
+
+/// How two vectors are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Metric {
+    /// `1 - cos(a, b)`
+    Cosine = 0,
+    /// `-dot(a, b)`
+    InnerProduct = 1,
+    /// Euclidean distance, root taken.
+    L2 = 2,
+}
+
+/// Floats of one chunk of [`Rows`], at most (1 MiB).
+const CHUNK_FLOATS: usize = 1 << 18;
+
+/// The rows of one upload, row-major, in chunks that hold whole rows: growing copies nothing.
+#[derive(Debug)]
+pub struct Rows {
+    dimension: Dimension,
+    chunks: Vec<Vec<f32>>,
+    count: usize,
+}
+
+impl Rows {
+    /// No rows yet. Memory is taken as rows arrive.
+    pub const fn new(dimension: Dimension) -> Self {
+        Self { dimension, chunks: Vec::new(), count: 0 }
+    }
+
+    /// Number of columns.
+    pub const fn dimension(&self) -> Dimension {
+        self.dimension
+    }
+
+    /// Number of rows.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no row.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Rows that one chunk holds.
+    pub const fn rows_per_chunk(&self) -> usize {
+        let rows = CHUNK_FLOATS / self.dimension.get();
+        if rows == 0 { 1 } else { rows }
+    }
+
+    /// The chunks in order, each of whole rows, all but the last of [`Self::rows_per_chunk`] rows.
+    pub fn chunks(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.chunks.iter().map(Vec::as_slice)
+    }
+
+    /// Row `index`.
+    ///
+    /// # Panics
+    /// When `index >= self.len()`.
+    pub fn row(&self, index: usize) -> &[f32] {
+        let per_chunk = self.rows_per_chunk();
+        let start = index % per_chunk * self.dimension.get();
+        &self.chunks[index / per_chunk][start..start + self.dimension.get()]
+    }
+
+    /// Appends whole rows that lie one behind the other.
+    ///
+    /// # Panics
+    /// When `values` is not a multiple of the dimension.
+    pub fn extend(&mut self, mut values: &[f32]) {
+        assert_eq!(values.len() % self.dimension.get(), 0, "whole rows only");
+        self.count += values.len() / self.dimension.get();
+        let chunk_floats = self.rows_per_chunk() * self.dimension.get();
+        while !values.is_empty() {
+            if self.chunks.last().is_none_or(|chunk| chunk.len() == chunk_floats) {
+                self.chunks.push(Vec::with_capacity(values.len().min(chunk_floats)));
+            }
+            if let Some(chunk) = self.chunks.last_mut() {
+                let (now, rest) = values.split_at(values.len().min(chunk_floats - chunk.len()));
+                chunk.extend_from_slice(now);
+                values = rest;
+            }
+        }
+    }
+}
