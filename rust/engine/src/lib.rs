@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod error;
+pub mod format;
 pub mod limits;
 pub mod pool;
 pub mod vector;
