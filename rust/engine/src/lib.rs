@@ -6,4 +6,5 @@
 pub mod error;
 pub mod limits;
 pub mod pool;
+pub mod storage;
 pub mod vector;
