@@ -7,4 +7,5 @@ pub mod error;
 pub mod format;
 pub mod limits;
 pub mod pool;
+pub mod storage;
 pub mod vector;
