@@ -3,6 +3,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod chunked_unsafe;
 pub mod error;
 pub mod format;
 pub mod limits;
