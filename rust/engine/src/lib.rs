@@ -3,10 +3,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod catalogue;
 pub mod chunked_unsafe;
 pub mod error;
 pub mod format;
 pub mod limits;
+pub mod log;
 pub mod pool;
 pub mod storage;
 pub mod vector;
