@@ -4,7 +4,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod chunked_unsafe;
+pub mod codes;
 pub mod error;
+pub mod exact;
+pub mod graph;
 pub mod limits;
 pub mod pool;
 pub mod vector;
