@@ -86,6 +86,19 @@ impl<T> Chunked<T> {
         Some(unsafe { &*start.add(offset) })
     }
 
+    /// The elements of `range` that lie one behind the other from its start: up to its end, the length, or
+    /// the end of the chunk. Empty only when no element of the range can be read.
+    pub fn contiguous(&self, range: Range<usize>) -> &[T] {
+        let end = range.end.min(self.len());
+        if range.start >= end {
+            return &[];
+        }
+        let (chunk, offset) = locate(range.start);
+        let start = self.chunks[chunk].load(Ordering::Acquire);
+        // SAFETY: as in `get`, for elements of one chunk.
+        unsafe { slice::from_raw_parts(start.add(offset), (end - range.start).min(capacity(chunk) - offset)) }
+    }
+
     /// The elements there are now, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.len()).map_while(|index| self.get(index))

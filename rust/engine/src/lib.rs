@@ -5,8 +5,12 @@
 
 pub mod catalogue;
 pub mod chunked_unsafe;
+pub mod codes;
+pub mod collection;
 pub mod error;
+pub mod exact;
 pub mod format;
+pub mod graph;
 pub mod limits;
 pub mod log;
 pub mod pool;
