@@ -3,7 +3,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod body;
 pub mod error;
 pub mod limits;
 pub mod pool;
+pub mod validate;
 pub mod vector;
