@@ -3,6 +3,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod body;
 pub mod catalogue;
 pub mod chunked_unsafe;
 pub mod codes;
@@ -15,4 +16,5 @@ pub mod limits;
 pub mod log;
 pub mod pool;
 pub mod storage;
+pub mod validate;
 pub mod vector;
