@@ -1,6 +1,6 @@
 //! Directories: the names as they are, the names that would be left, and the changes between them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path};
@@ -186,14 +186,10 @@ impl Names {
         for number in unreachable(&left) {
             left[number].clear();
         }
-        let mut files = HashMap::new();
+        // A file has one name: there are no links, and a rename is never half kept.
         for entry in left.iter_mut().flat_map(BTreeMap::values_mut) {
             if let Entry::File(content) = entry {
-                let known = Arc::as_ptr(content);
-                if !files.contains_key(&known) {
-                    files.insert(known, Arc::new(Content::of(content.after_crash(kept)?)?));
-                }
-                *content = Arc::clone(&files[&known]);
+                *content = Arc::new(Content::of(content.after_crash(kept)?)?);
             }
         }
         let directories =
