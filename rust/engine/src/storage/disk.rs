@@ -134,3 +134,21 @@ fn write_zeros(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_can_be_reserved_zeros_are_written() {
+        let file = system_unsafe::memory_file(c"test").unwrap();
+        write_all(&file, 0, &[b"kept"]).unwrap();
+        write_zeros(&file, 4, 200_000).unwrap();
+        write_zeros(&file, 200_000, 10).unwrap();
+        let mut bytes = vec![1; 200_000];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 200_000);
+        assert_eq!(&bytes[..4], b"kept");
+        assert!(bytes[4..].iter().all(|byte| *byte == 0));
+    }
+}

@@ -74,7 +74,8 @@ impl Map {
     }
 
     /// `length` bytes from `offset` on; `None` beyond the mapping. Where the medium fails or the file
-    /// ends, they read as zeros, and from then on [`Map::damaged`] is true: ask it **after** the reading.
+    /// ends, they read as zeros, and from then on [`Map::damaged`] is true: ask it **after** the reading. After many
+    /// such pages all of the mapping reads as zeros. A system call that is handed such bytes fails (`EFAULT`).
     pub fn bytes(&self, offset: u64, length: usize) -> Option<&[u8]> {
         let start = self.start_of(offset, length)?;
         // SAFETY: `start..start + length` lies in the mapping, which lives as long as `self`. Pages that

@@ -7,6 +7,7 @@
 mod disk;
 mod lock;
 mod map_unsafe;
+pub mod memory;
 mod sigbus_unsafe;
 mod system_unsafe;
 

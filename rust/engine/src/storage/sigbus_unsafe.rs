@@ -17,6 +17,10 @@ const CHUNK: usize = 1024;
 /// With [`CHUNK`] entries each: four times the mappings that Linux allows a process by default.
 const CHUNKS: usize = 256;
 
+/// Pages of one mapping that are replaced one by one, before all of it is. Each splits the mapping, and at
+/// the system's bound on their number (`vm.max_map_count`) no page at all can be replaced any more.
+const REPAIRS: u32 = 64;
+
 static TABLE: [OnceLock<Box<[Entry]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
 /// How many entries were ever taken; the handler looks no further.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -35,6 +39,7 @@ struct Entry {
     start: AtomicUsize,
     end: AtomicUsize,
     damaged: AtomicBool,
+    repairs: AtomicU32,
     below: AtomicU32,
 }
 
@@ -72,6 +77,7 @@ impl Watch {
             None => take_new()?,
         };
         entry.damaged.store(false, Ordering::Relaxed);
+        entry.repairs.store(0, Ordering::Relaxed);
         entry.set(start, start + length);
         Ok(Self { number, entry })
     }
@@ -198,9 +204,9 @@ fn repair(address: usize) -> bool {
         entry.damaged.store(true, Ordering::Release);
         LET_PASS.store(false, Ordering::Release);
         let page = PAGE.load(Ordering::Relaxed);
-        // A page alone, as those around it may be good. That splits the mapping, and the system's number
-        // of mappings is bounded: when it refuses, the whole mapping goes, which splits nothing.
-        return zeros(address & !(page - 1), page) || zeros(start, end - start);
+        // A page alone, as those around it may be good.
+        let alone = entry.repairs.fetch_add(1, Ordering::Relaxed) < REPAIRS;
+        return alone && zeros(address & !(page - 1), page) || zeros(start, end - start);
     }
     false
 }
