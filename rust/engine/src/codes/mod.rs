@@ -201,7 +201,7 @@ impl Codes {
                 bytes.copy_from_slice(&buffer);
                 codes.norms.push(match metric {
                     Metric::Cosine => quantise::inverse_norm(as_int8(bytes)),
-                    Metric::InnerProduct | Metric::L2 => quantise::norm(as_bf16(bytes)),
+                    Metric::InnerProduct | Metric::L2 => kernel_unsafe::norm(as_bf16(bytes)),
                 });
             });
         }

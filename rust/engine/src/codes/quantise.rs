@@ -1,6 +1,8 @@
 //! From float32 rows to codes. Any finite row, from denormals to `f32::MAX`.
 
-use numkong::bf16;
+use numkong::{Dot, bf16};
+
+use super::kernel_unsafe;
 
 /// Added to and read back from a float of magnitude below 2^22, this rounds it to an integer, which then
 /// stands in the low bits: the loop below needs no conversion instruction.
@@ -31,8 +33,10 @@ pub fn int8(row: &[f32], code: &mut [i8]) -> f32 {
 
 /// `1 / |code|`, 0 for an all-zero code.
 pub fn inverse_norm(code: &[i8]) -> f32 {
-    let square: i32 = code.iter().map(|&value| i32::from(value) * i32::from(value)).sum();
-    if square == 0 { 0.0 } else { (1.0 / f64::from(square).sqrt()) as f32 }
+    match i8::dot(code, code) {
+        Some(square @ 1..) => (1.0 / f64::from(square).sqrt()) as f32,
+        _ => 0.0,
+    }
 }
 
 /// Writes the bfloat16 code of `row` (rounded to nearest, the largest finite one at most) and gives its
@@ -44,14 +48,7 @@ pub fn bfloat16(row: &[f32], code: &mut [bf16]) -> f32 {
         // What would round to infinity is cut to the largest finite number of its sign.
         *to = bf16(if rounded & 0x7FFF == 0x7F80 { rounded - 1 } else { rounded } as u16);
     }
-    norm(&code[..row.len()])
-}
-
-/// `|code|`, at most `f32::MAX`.
-pub fn norm(code: &[bf16]) -> f32 {
-    let square: f64 =
-        code.iter().map(|value| f64::from(f32::from_bits(u32::from(value.0) << 16)).powi(2)).sum();
-    square.sqrt().min(f64::from(f32::MAX)) as f32
+    kernel_unsafe::norm(&code[..row.len()])
 }
 
 fn largest_magnitude(row: &[f32]) -> f32 {
@@ -63,5 +60,17 @@ fn largest_magnitude(row: &[f32]) -> f32 {
             *largest = if value.abs() > *largest { value.abs() } else { *largest };
         }
     }
-    lanes.iter().chain(rest).fold(0.0, |largest, value| value.abs().max(largest))
+    let mut last = [0.0; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    for (largest, value) in lanes.iter_mut().zip(last) {
+        *largest = if value.abs() > *largest { value.abs() } else { *largest };
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = if lanes[lane + half] > lanes[lane] { lanes[lane + half] } else { lanes[lane] };
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
