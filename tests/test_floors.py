@@ -32,6 +32,7 @@ ENGINE_FLOORS: Floors = (
     ("codes",),
     ("graph",),
     ("collection",),
+    ("indexer",),
     ("tenant",),
     ("store",),
 )
