@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -37,5 +38,5 @@ def judge() -> Judge:
 def chance() -> random.Random:
     """Random numbers; the seed is printed, and taken from INGOT_SEED when that is set."""
     seed = int(os.environ.get("INGOT_SEED", time.time_ns()))
-    print(f"INGOT_SEED={seed}")
+    sys.stdout.write(f"INGOT_SEED={seed}\n")
     return random.Random(seed)

@@ -250,16 +250,29 @@ class Author:
         return f"{digits[0]}.{digits[1:] or '0'}e{len(digits) - 1 - places}"
 
 
+PIECES = [
+    *(bytes([byte]) for byte in b',][{}":0-.e+\\ \n\x00\x1f\x80\xc3'),
+    *(
+        b"\\ud83d",
+        b"\\udc00",
+        b"\\u00",
+        b"\xed\xa0\x80",
+        b"\xf0\x9f",
+        b"\xef\xbb\xbf",
+        b"null",
+        b"1e39",
+        b'""',
+    ),
+]
+
+
 def damage(chance: random.Random, text: bytes) -> bytes:
     """One or two bytes, or a piece, changed, lost, doubled or added."""
     for _ in range(chance.choice([1, 1, 2])):
         at = chance.randint(0, len(text))
         length = chance.choice([1, 1, 1, 2, 5, 20])
         kind = chance.randint(0, 5)
-        inserted = chance.choice(
-            [b",", b"]", b"[", b"{", b"}", b'"', b":", b"0", b"-", b".", b"e", b"+", b"\\", b"\\ud83d", b"\\udc00", b"\\u00",
-             b"\x80", b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f", b"\x00", b"\x1f", b" ", b"\n", b"\xef\xbb\xbf", b"null", b"1e39", b'""']
-        )  # fmt: skip
+        inserted = chance.choice(PIECES)
         if kind == 0:
             text = text[:at] + text[at + length :]
         elif kind == 1:
@@ -286,8 +299,7 @@ def test_random_bodies_are_judged_as_the_reference_does(chance: random.Random, j
         verdicts[right[0]] = verdicts.get(right[0], 0) + 1
         for chunks in ([text], cut(chance, text), cut(chance, text)):
             assert judge(chunks, "json", purpose) == right, (purpose, chunks)
-    print(verdicts)
-    assert verdicts["read"] > torture(2500) // 5
+    assert verdicts["read"] > torture(2500) // 5, verdicts
     for kind in ("MalformedJson", "WrongType", "RaggedRows", "DuplicateField"):
         assert verdicts[kind] > 0, kind
 
@@ -327,7 +339,8 @@ LIMITS = [
     '{"a":{"' + "k" * 5000 + '":1}}',
     "{" + ",".join(f'"{index}":0' for index in range(1000)) + "}",
     "{" + ",".join(f'"{index}":0' for index in range(1001)) + "}",
-    '{"embeddings":[[0.' + "0" * 4000 + "1e4001,1" + "0" * 4000 + "e-4000,1.000000059604644775390625" + "0" * 4000 + "1]]}",
+    '{"embeddings":[[0.' + "0" * 4000 + "1e4001,1" + "0" * 4000 + "e-4000]]}",
+    '{"embeddings":[[1.000000059604644775390625' + "0" * 4000 + "1]]}",
     '{"embeddings":[[-1' + "0" * 4000 + "]]}",
 ]  # fmt: skip
 
