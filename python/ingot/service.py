@@ -69,10 +69,16 @@ class Service:
             await asyncio.to_thread(self._store.close)
         self._bridge.close()
 
-    def check_ready(self) -> _native.Store:
-        """The store; raises `Starting` or `Draining` when it takes nothing."""
+    def admit(self) -> None:
+        """Lets a new request in; raises `Starting` or `Draining` when none is taken."""
         if self._draining:
             raise Draining("the server is going down: ask another, or try again when it is back")
+        if self._store is None:
+            raise Starting("the server is still opening its data")
+
+    @property
+    def _open_store(self) -> _native.Store:
+        # A request that was let in is finished, draining or not.
         if self._store is None:
             raise Starting("the server is still opening its data")
         return self._store
@@ -88,7 +94,7 @@ class Service:
     async def insert(self, insertion: Insertion, rows: Rows) -> Inserted:
         """Stores one upload; returns when it is on stable storage and searchable."""
         inserted: Inserted = await self._call(
-            self.check_ready().begin_insert,
+            self._open_store.begin_insert,
             insertion.tenant_id,
             rows,
             file_id=insertion.file_id if insertion.file_id is not None else _native.new_file_id(),
@@ -103,7 +109,7 @@ class Service:
     async def search(self, search: Search, query: Rows) -> Hits:
         """The nearest rows to one query, best first."""
         hits: list[Hits] = await self._call(
-            self.check_ready().begin_search,
+            self._open_store.begin_search,
             search.tenant_id,
             query,
             sub_tenant_id=search.sub_tenant_id,
@@ -118,7 +124,7 @@ class Service:
     async def get(self, selection: Selection, limit: int, with_embeddings: bool) -> Hits:
         """The first `limit` selected rows in insertion order."""
         answer: tuple[Hits, bool] = await self._call(
-            self.check_ready().begin_get,
+            self._open_store.begin_get,
             selection.tenant_id,
             sub_tenant_id=selection.sub_tenant_id,
             source_id=selection.source_id,
@@ -131,7 +137,7 @@ class Service:
     async def delete(self, selection: Selection) -> int:
         """Deletes the selected rows, durably; how many there were."""
         count: int = await self._call(
-            self.check_ready().begin_delete,
+            self._open_store.begin_delete,
             selection.tenant_id,
             sub_tenant_id=selection.sub_tenant_id,
             source_id=selection.source_id,
@@ -144,17 +150,17 @@ class Service:
     ) -> list[SourceStatus | None]:
         """How far each source is; None for one that is not there."""
         statuses: list[SourceStatus | None] = await self._call(
-            self.check_ready().begin_status, tenant_id, ids, sub_tenant_id=sub_tenant_id
+            self._open_store.begin_status, tenant_id, ids, sub_tenant_id=sub_tenant_id
         )
         return statuses
 
     async def stats(self, tenant_id: str) -> TenantStats:
         """One tenant, counted."""
-        stats: TenantStats = await self._call(self.check_ready().begin_stats, tenant_id)
+        stats: TenantStats = await self._call(self._open_store.begin_stats, tenant_id)
         return stats
 
     async def probe(self) -> int:
         """Writes a small file; how many tenants refuse writes. Raises when the directory takes no write."""
-        store = self.check_ready()
+        store = self._open_store
         await asyncio.to_thread(store.probe)
         return await asyncio.to_thread(store.refusing_tenants)

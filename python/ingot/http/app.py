@@ -10,7 +10,7 @@ from aiohttp import web
 from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound
 from ingot.http.access_log import ServerLog
 from ingot.http.answers import refusal
-from ingot.http.connection import HttpServer
+from ingot.http.connection import HttpServer, answer_as_http11
 from ingot.http.exchange import Exchange
 from ingot.http.guard import LoopbackGuard
 from ingot.http.intake import ClientGone, IntakeGate, drop
@@ -83,6 +83,7 @@ class App:
         request = x.request
         headers = request.headers
         if request.version[0] != 1:
+            answer_as_http11(request)
             raise MalformedBody("this server speaks HTTP/1.1 and HTTP/1.0")
         if self._guard is not None:
             self._guard.check(headers.get("Host"), headers.get("Origin"))

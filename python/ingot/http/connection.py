@@ -12,13 +12,14 @@ from aiohttp.http_exceptions import (
     HttpProcessingError,
     LineTooLong,
 )
+from aiohttp.http_writer import HttpVersion11
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from aiohttp.web_server import Server
 
 from ingot import limits
 from ingot.errors import HeadersTooLarge, IngotError, InternalError, MalformedBody, UriTooLong
 
-__all__ = ["HttpServer"]
+__all__ = ["HttpServer", "answer_as_http11"]
 
 Refuse = Callable[[web.BaseRequest, IngotError], web.StreamResponse]
 
@@ -50,6 +51,12 @@ def broken_http(error: BaseException | None) -> IngotError:
 def _first_line(text: str) -> str:
     line = text.partition("\n")[0].strip(" :")
     return line.encode("ascii", "backslashreplace").decode()[:200] or "it cannot be parsed"
+
+
+def answer_as_http11(request: web.BaseRequest) -> None:
+    """Has the answer to a request of a version that does not exist written in one that does."""
+    # `version` was read before, and is cached.
+    request._cache["version"] = HttpVersion11
 
 
 class Connection(RequestHandler):

@@ -51,7 +51,7 @@ class Routes:
             early, parameters = self._early(x, InsertRequest)
             if intake.format == "npy":
                 checks.check_insert(early)
-            self._service.check_ready()
+            self._service.admit()
             body = await intake.read(self._service.body(intake.format, "insert"))
             request = early
             if intake.format == "json":
@@ -74,7 +74,7 @@ class Routes:
             early, parameters = self._early(x, SearchRequest)
             if intake.format == "npy":
                 checks.check_search(early)
-            self._service.check_ready()
+            self._service.admit()
             body = await intake.read(self._service.body(intake.format, "search"))
             request = early
             if intake.format == "json":
@@ -125,6 +125,7 @@ class Routes:
         request = merge(StatsRequest(), read_parameters(StatsRequest, x.query))
         checks.check_present(request)
         x.tenant_id = checks.check_tenant(request)
+        self._service.admit()
         stats = await self._service.stats(x.tenant_id)
         return answers.json_response(answers.stats_answer(stats), x.request_id)
 
@@ -134,7 +135,7 @@ class Routes:
 
     async def ready(self, x: Exchange) -> web.Response:
         """GET /readyz."""
-        self._service.check_ready()
+        self._service.admit()
         outcome = await self._probe()
         if isinstance(outcome, IngotError):
             # Not ready is 503, whatever is wrong with the disk.
@@ -170,7 +171,7 @@ class Routes:
     async def _fields(self, x: Exchange, struct: type[R]) -> R:
         """A request without vectors: parameters, and a JSON body where there is one."""
         early, parameters = self._early(x, struct)
-        self._service.check_ready()
+        self._service.admit()
         if not has_body(x.request):
             return early
         with Intake(self._gate, x, ("json",)) as intake:

@@ -16,11 +16,11 @@ from ingot.schemas.fields import convert, field_types, json_type, refuse_unknown
 
 __all__ = ["read_envelope"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 @functools.cache
-def _decoder(struct: Any) -> msgspec.json.Decoder[Any]:
+def _decoder(struct: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(struct)
 
 
