@@ -150,6 +150,11 @@ pub enum Error {
         /// File, offset and what is wrong.
         reason: String,
     },
+    /// The nearest-neighbour graph refused an operation; what it is derived from is unharmed.
+    GraphFailed {
+        /// Operation and the graph's answer.
+        reason: String,
+    },
     /// Another process has the directory open.
     DirectoryInUse {
         /// Its process id, when known.

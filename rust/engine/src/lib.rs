@@ -3,7 +3,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod body;
+pub mod catalogue;
+pub mod chunked_unsafe;
+pub mod codes;
+pub mod collection;
 pub mod error;
+pub mod exact;
+pub mod format;
+pub mod graph;
 pub mod limits;
+pub mod log;
 pub mod pool;
+pub mod storage;
+pub mod validate;
 pub mod vector;

@@ -15,6 +15,17 @@ pub const MAX_METADATA: usize = 64 * 1024;
 /// Most results of one search.
 pub const MAX_LIMIT: usize = 1000;
 
+/// Most queries of one search.
+pub const MAX_QUERIES: usize = 1000;
+/// Deepest nesting of a JSON body.
+pub const MAX_NESTING: usize = 64;
+/// Most fields of the top-level object of a JSON body.
+pub const MAX_FIELDS: usize = 1000;
+/// Longest key, unescaped, of a JSON object whose keys matter to the reader.
+pub const MAX_KEY: usize = 4096;
+/// Longest header of an npy array, in bytes.
+pub const MAX_NPY_HEADER: usize = 64 * 1024;
+
 /// Name of the sub-tenant that always exists.
 pub const DEFAULT_SUB_TENANT: &str = "default";
 

@@ -79,7 +79,7 @@ impl Rows {
     }
 
     /// The chunks in order, each of whole rows, all but the last of [`Self::rows_per_chunk`] rows.
-    pub fn chunks(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+    pub fn chunks(&self) -> impl ExactSizeIterator<Item = &[f32]> + DoubleEndedIterator {
         self.chunks.iter().map(Vec::as_slice)
     }
 
@@ -91,6 +91,37 @@ impl Rows {
         let per_chunk = self.rows_per_chunk();
         let start = index % per_chunk * self.dimension.get();
         &self.chunks[index / per_chunk][start..start + self.dimension.get()]
+    }
+
+    /// Appends a row of zeros and gives it, to be filled in place.
+    pub fn grow(&mut self) -> &mut [f32] {
+        let dimension = self.dimension.get();
+        let chunk_floats = self.rows_per_chunk() * dimension;
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == chunk_floats) {
+            // The first chunk doubles as it fills, so that a small upload stays small; none after it is copied.
+            let floats = if self.chunks.is_empty() { dimension } else { chunk_floats };
+            self.chunks.push(Vec::with_capacity(floats));
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            if chunk.len() == chunk.capacity() {
+                chunk.reserve_exact(chunk.len().min(chunk_floats - chunk.len()));
+            }
+            chunk.resize(chunk.len() + dimension, 0.0);
+        }
+        self.count += 1;
+        self.last_mut()
+    }
+
+    /// The last row, empty when there is none.
+    pub fn last_mut(&mut self) -> &mut [f32] {
+        let dimension = self.dimension.get();
+        match self.chunks.last_mut() {
+            Some(chunk) => {
+                let start = chunk.len() - dimension;
+                &mut chunk[start..]
+            }
+            None => &mut [],
+        }
     }
 
     /// Appends whole rows that lie one behind the other.
@@ -111,5 +142,28 @@ impl Rows {
                 values = rest;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_grow_by_whole_chunks_and_a_small_upload_stays_small() {
+        let mut rows = Rows::new(Dimension::new(3000).unwrap());
+        rows.grow();
+        assert_eq!(rows.chunks[0].capacity(), 3000);
+        for index in 1..200 {
+            rows.grow()[0] = index as f32;
+        }
+        rows.last_mut()[2999] = 7.0;
+        assert_eq!(rows.len(), 200);
+        assert!(rows.chunks().rev().skip(1).all(|chunk| chunk.len() == rows.rows_per_chunk() * 3000));
+        assert!(rows.chunks.iter().all(|chunk| chunk.capacity() <= CHUNK_FLOATS));
+        for index in 0..200 {
+            assert_eq!(rows.row(index)[0], index as f32);
+        }
+        assert_eq!(rows.row(199)[2999], 7.0);
     }
 }

@@ -2,5 +2,15 @@
 
 use pyo3::prelude::*;
 
+mod body;
+mod completions;
+mod errors;
+mod eventfd_unsafe;
+
 #[pymodule]
-mod _native {}
+mod _native {
+    #[pymodule_export]
+    use crate::body::{Body, BodyReader, Rows};
+    #[pymodule_export]
+    use crate::completions::Completions;
+}

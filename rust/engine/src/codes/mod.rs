@@ -1,0 +1,232 @@
+//! A short code for every slot of a generation, and distances measured on the codes alone: what scans and
+//! the graph look at before the float32 rows. Knows vectors; does not know files, snapshots or the graph.
+//!
+//! Cosine: int8, `x * 127 / max|x|` rounded, with the inverse norm of the code beside it. Inner product and
+//! L2: bfloat16, with the norm beside it.
+
+mod kernel_unsafe;
+mod quantise;
+mod top;
+
+use std::io;
+use std::ops::Range;
+
+use numkong::bf16;
+
+use crate::chunked_unsafe::{Chunked, ChunkedRows};
+use crate::vector::{Dimension, Metric};
+use kernel_unsafe::{as_bf16, as_bf16_mut, as_int8, as_int8_mut};
+
+pub use top::TopCandidates;
+
+/// Codes begin at multiples of this many bytes; the rest of a row is zeros, which change no sum.
+const ROW_ALIGNMENT: usize = 16;
+
+/// The codes of the slots `0..len`. One thread at a time appends; any number read without a lock.
+pub struct Codes {
+    metric: Metric,
+    dimension: Dimension,
+    rows: ChunkedRows,
+    /// Cosine: inverse norm of the code. Otherwise: its norm, at most `f32::MAX`.
+    norms: Chunked<f32>,
+}
+
+/// A query, coded as the rows are.
+pub struct QueryCode {
+    values: Values,
+    norm: f32,
+}
+
+enum Values {
+    Int8(Vec<i8>),
+    Bf16(Vec<bf16>),
+}
+
+impl Codes {
+    /// No codes, no memory.
+    pub fn new(metric: Metric, dimension: Dimension) -> Self {
+        let bytes = match metric {
+            Metric::Cosine => dimension.get(),
+            Metric::InnerProduct | Metric::L2 => dimension.get() * size_of::<bf16>(),
+        };
+        let width = bytes.next_multiple_of(ROW_ALIGNMENT);
+        Self { metric, dimension, rows: ChunkedRows::new(width), norms: Chunked::new() }
+    }
+
+    /// How the coded vectors are compared.
+    pub const fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Number of columns of the coded vectors.
+    pub const fn dimension(&self) -> Dimension {
+        self.dimension
+    }
+
+    /// Number of slots that have a code. [`Self::append`] gives the next slot its code.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether no slot has a code.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of one code as [`Self::write_to`] writes it.
+    pub const fn row_bytes(&self) -> usize {
+        self.rows.width()
+    }
+
+    /// Bytes allocated.
+    pub fn memory_bytes(&self) -> usize {
+        self.rows.allocated_bytes() / self.row_bytes() * (self.row_bytes() + size_of::<f32>())
+    }
+
+    /// Codes `row` as the next slot. Only one thread at a time may append: which slot a row gets is its
+    /// place in the order of calls.
+    ///
+    /// # Panics
+    /// When the row is not of the codes' dimension.
+    pub fn append(&self, row: &[f32]) {
+        assert_eq!(row.len(), self.dimension.get(), "dimension of an appended row");
+        self.rows.push_with(|bytes| {
+            // The norm first: whoever sees the row finds its norm.
+            self.norms.push(match self.metric {
+                Metric::Cosine => quantise::int8(row, as_int8_mut(bytes)),
+                Metric::InnerProduct | Metric::L2 => quantise::bfloat16(row, as_bf16_mut(bytes)),
+            });
+        });
+    }
+
+    /// Codes a query.
+    ///
+    /// # Panics
+    /// When it is not of the codes' dimension.
+    pub fn encode_query(&self, query: &[f32]) -> QueryCode {
+        assert_eq!(query.len(), self.dimension.get(), "dimension of a query");
+        match self.metric {
+            Metric::Cosine => {
+                let mut values = vec![0; self.row_bytes()];
+                let norm = quantise::int8(query, &mut values);
+                QueryCode { values: Values::Int8(values), norm }
+            }
+            Metric::InnerProduct | Metric::L2 => {
+                let mut values = vec![bf16::ZERO; self.row_bytes() / size_of::<bf16>()];
+                let norm = quantise::bfloat16(query, &mut values);
+                QueryCode { values: Values::Bf16(values), norm }
+            }
+        }
+    }
+
+    /// Distance of two slots by their codes; `f32::MAX` when one of them has none. Never NaN or infinite.
+    #[inline]
+    pub fn distance_between(&self, a: u32, b: u32) -> f32 {
+        let Some((a, norm_a)) = self.code(a) else { return f32::MAX };
+        let Some((b, norm_b)) = self.code(b) else { return f32::MAX };
+        match self.metric {
+            Metric::Cosine => kernel_unsafe::cosine(as_int8(a), norm_a, as_int8(b), norm_b),
+            Metric::InnerProduct => kernel_unsafe::inner_product(as_bf16(a), norm_a, as_bf16(b), norm_b),
+            Metric::L2 => kernel_unsafe::l2(as_bf16(a), norm_a, as_bf16(b), norm_b),
+        }
+    }
+
+    /// Distance of a slot from a query by their codes; `f32::MAX` when the slot has none. Never NaN or
+    /// infinite. The query was coded by codes of this metric and dimension (otherwise: `f32::MAX`).
+    #[inline]
+    pub fn distance_to(&self, query: &QueryCode, slot: u32) -> f32 {
+        self.code(slot).map_or(f32::MAX, |(code, norm)| self.distance(query, code, norm))
+    }
+
+    /// Offers every slot of `slots` that is coded and `visible` to `top`.
+    pub fn scan(
+        &self,
+        query: &QueryCode,
+        slots: Range<u32>,
+        visible: impl Fn(u32) -> bool,
+        top: &mut TopCandidates,
+    ) {
+        let mut slot = slots.start;
+        while slot < slots.end {
+            let range = slot as usize..slots.end as usize;
+            let rows = self.rows.contiguous(range.clone());
+            if rows.is_empty() {
+                return;
+            }
+            // Appended before the rows, in chunks of the same sizes: there is a norm for every row.
+            let norms = self.norms.contiguous(range);
+            for (code, &norm) in rows.chunks_exact(self.row_bytes()).zip(norms) {
+                if visible(slot) {
+                    top.offer(self.distance(query, code, norm), slot);
+                }
+                slot += 1;
+            }
+        }
+    }
+
+    /// Writes the codes of the first `count` slots, [`Self::row_bytes`] each.
+    ///
+    /// # Errors
+    /// Those of `to`; `InvalidInput` when fewer slots have a code.
+    pub fn write_to(&self, count: u32, to: &mut dyn io::Write) -> io::Result<()> {
+        let count = count as usize;
+        if count > self.len() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more codes asked for than there are"));
+        }
+        let mut written = 0;
+        while written < count {
+            let rows = self.rows.contiguous(written..count);
+            to.write_all(rows)?;
+            written += rows.len() / self.row_bytes();
+        }
+        Ok(())
+    }
+
+    /// Reads what [`Self::write_to`] wrote. The bytes are trusted: their checksum is the caller's.
+    ///
+    /// # Errors
+    /// Those of `from`, `UnexpectedEof` when it ends early.
+    pub fn read_from(
+        metric: Metric,
+        dimension: Dimension,
+        count: u32,
+        from: &mut dyn io::Read,
+    ) -> io::Result<Self> {
+        let codes = Self::new(metric, dimension);
+        let mut buffer = vec![0; codes.row_bytes()];
+        for _ in 0..count {
+            from.read_exact(&mut buffer)?;
+            codes.rows.push_with(|bytes| {
+                bytes.copy_from_slice(&buffer);
+                codes.norms.push(match metric {
+                    Metric::Cosine => quantise::inverse_norm(as_int8(bytes)),
+                    Metric::InnerProduct | Metric::L2 => quantise::norm(as_bf16(bytes)),
+                });
+            });
+        }
+        Ok(codes)
+    }
+
+    #[inline]
+    fn code(&self, slot: u32) -> Option<(&[u8], f32)> {
+        Some((self.rows.get(slot as usize)?, *self.norms.get(slot as usize)?))
+    }
+
+    #[inline]
+    fn distance(&self, query: &QueryCode, code: &[u8], norm: f32) -> f32 {
+        match (&query.values, self.metric) {
+            (Values::Int8(values), Metric::Cosine) => {
+                kernel_unsafe::cosine(values, query.norm, as_int8(code), norm)
+            }
+            (Values::Bf16(values), Metric::InnerProduct) => {
+                kernel_unsafe::inner_product(values, query.norm, as_bf16(code), norm)
+            }
+            (Values::Bf16(values), Metric::L2) => kernel_unsafe::l2(values, query.norm, as_bf16(code), norm),
+            _ => f32::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

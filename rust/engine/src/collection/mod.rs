@@ -1,0 +1,189 @@
+//! The rows of one sub-tenant, searchable: slots, deaths, codes and graph, in generations that replace each other.
+//! It knows the catalogue; it does not know the log's tail, or how records come to be.
+
+mod derived;
+mod generation;
+mod indexing;
+mod rebuild;
+mod search;
+mod span;
+
+pub use derived::{Loaded, replace_file};
+pub use generation::{ALIVE, Generation};
+pub use indexing::Progress;
+pub use search::{Found, SearchOptions, View};
+pub use span::Span;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, RwLock};
+
+use crate::catalogue::Catalogue;
+use crate::error::Result;
+use crate::format::RowRange;
+use crate::storage::Storage;
+use crate::vector::{Dimension, Metric};
+use rebuild::Journal;
+
+/// What the collections of a tenant share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The tenant's batches.
+    pub catalogue: Arc<Catalogue>,
+    /// LSN up to which everything is applied.
+    pub visible: Arc<AtomicU64>,
+    /// The tenant's metric.
+    pub metric: Metric,
+    /// The tenant's random 128 bits.
+    pub incarnation: [u8; 16],
+    /// Threads that may use a graph at one moment.
+    pub graph_threads: usize,
+    /// Where derived files go.
+    pub storage: Arc<dyn Storage>,
+    /// The tenant's directory; another one until the tenant is made.
+    pub directory: Arc<RwLock<PathBuf>>,
+}
+
+/// The rows of one sub-tenant.
+pub struct Collection {
+    shared: Shared,
+    sub_tenant: u32,
+    name: String,
+    dimension: Dimension,
+    current: ArcSwap<Generation>,
+    /// Serialises what appends and kills with the replacement of the generation.
+    applying: Mutex<()>,
+    rebuilding: Mutex<Option<Journal>>,
+    making_graph: Mutex<()>,
+    /// Slots of the current generation whose graph is saved.
+    saved: AtomicU32,
+    failed: AtomicBool,
+}
+
+impl Collection {
+    /// A collection whose current generation is `generation`.
+    pub fn new(
+        shared: Shared,
+        sub_tenant: u32,
+        name: String,
+        dimension: Dimension,
+        generation: Generation,
+    ) -> Self {
+        Self {
+            shared,
+            sub_tenant,
+            name,
+            dimension,
+            current: ArcSwap::from_pointee(generation),
+            applying: Mutex::new(()),
+            rebuilding: Mutex::new(None),
+            making_graph: Mutex::new(()),
+            saved: AtomicU32::new(0),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Number of the sub-tenant.
+    pub const fn sub_tenant(&self) -> u32 {
+        self.sub_tenant
+    }
+
+    /// Name of the sub-tenant.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Columns.
+    pub const fn dimension(&self) -> Dimension {
+        self.dimension
+    }
+
+    /// The current generation.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.current.load_full()
+    }
+
+    /// Rows alive at the latest LSN applied.
+    pub fn rows(&self) -> u64 {
+        let generation = self.current.load();
+        u64::from(generation.slots() - generation.dead())
+    }
+
+    /// Of [`Self::rows`], those that a search finds without scanning them.
+    pub fn indexed_rows(&self) -> u64 {
+        let generation = self.current.load();
+        if Self::is_indexed(&generation) {
+            return self.rows();
+        }
+        u64::from(generation.backlog.indexed()).min(self.rows())
+    }
+
+    /// Of `rows` of this collection, how many are alive and how many of those a search finds without a scan.
+    pub fn count(&self, rows: RowRange) -> (u64, u64) {
+        let generation = self.current.load();
+        let living = generation.living(rows);
+        let total = living.iter().map(|range| range.count).sum();
+        if Self::is_indexed(&generation) {
+            return (total, total);
+        }
+        let indexed = generation.backlog.indexed();
+        let slots = living.iter().flat_map(|&range| generation.spans.slots_of(range));
+        let within = slots.map(|span| u64::from(indexed.clamp(span.first_slot, span.end_slot()) - span.first_slot));
+        (total, within.sum())
+    }
+
+    /// Rows are born. Called in LSN order by one thread.
+    pub fn append(&self, rows: RowRange, batch: u32) {
+        let _applying = self.applying.lock();
+        self.current.load().spans.push(rows, batch);
+    }
+
+    /// Rows die at `lsn`. Called in LSN order by one thread.
+    pub fn kill(&self, rows: RowRange, lsn: u64) {
+        let _applying = self.applying.lock();
+        self.current.load().kill(rows, lsn);
+        if let Some(journal) = self.rebuilding.lock().as_mut() {
+            journal.died(rows, lsn);
+        }
+    }
+
+    /// Those of `rows` that have not died.
+    pub fn living(&self, rows: RowRange) -> Vec<RowRange> {
+        self.current.load().living(rows)
+    }
+
+    /// Does one share of background work, for one of `workers`.
+    ///
+    /// # Errors
+    /// What makes it useless to go on with this collection; searches then scan what is not indexed.
+    pub fn work(&self, workers: usize) -> Result<Progress> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Ok(Progress::Idle);
+        }
+        let generation = self.generation();
+        let outcome = self.load(&generation).and_then(|()| match self.index(&generation, workers)? {
+            Progress::Made => Ok(Progress::Made),
+            Progress::Idle => match self.rebuild(&generation, workers)? {
+                Progress::Made => Ok(Progress::Made),
+                Progress::Idle => self.save_if_grown(&generation),
+            },
+        });
+        if outcome.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// Whether nothing is left to be coded or added to the graph.
+    pub fn is_idle(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) || Self::is_indexed(&self.current.load())
+    }
+
+    /// Whether background work stopped at an error.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,237 @@
+//! Distances of float32 rows: the one place where an answered distance and its score are computed.
+//! Knows vectors; does not know codes, slots or files.
+
+use std::iter::Sum;
+use std::ops::AddAssign;
+
+use crate::vector::Metric;
+
+/// A query and what of it is computed once.
+#[derive(Clone, Debug)]
+pub struct Query {
+    metric: Metric,
+    values: Vec<f32>,
+    /// `|query|`
+    norm: f64,
+}
+
+/// Prepares a query of finite numbers.
+pub fn prepare(metric: Metric, query: &[f32]) -> Query {
+    let norm = dot(query, query).sqrt();
+    Query { metric, values: query.to_vec(), norm }
+}
+
+/// Score of a distance: higher is more similar. Cosine: the cosine; ip: the product; l2: `-distance`.
+pub fn score(metric: Metric, distance: f32) -> f32 {
+    match metric {
+        Metric::Cosine => 1.0 - distance,
+        // Not the negation, which would make a distance of 0 a score of -0.
+        Metric::InnerProduct | Metric::L2 => 0.0 - distance,
+    }
+}
+
+impl Query {
+    /// The metric it was prepared for.
+    pub const fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The query itself.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The distance that is answered: sums in float64, clamped to finite float32. Cosine: `1 - cos` with
+    /// the cosine in -1..=1 (0 where one of the vectors is all zeros); ip: `-dot`; l2: root taken.
+    pub fn distance(&self, row: &[f32]) -> f32 {
+        match self.metric {
+            Metric::Cosine => {
+                let [dot, square] = dot_and_square(&self.values, row);
+                (1.0 - self.cosine(dot, square)) as f32
+            }
+            Metric::InnerProduct => clamp(0.0 - dot(&self.values, row)),
+            Metric::L2 => clamp(difference_square(&self.values, row).sqrt()),
+        }
+    }
+
+    /// Nearly the same, in float32 and several times as fast: for choosing candidates. Where float32
+    /// overflows or loses everything, it is [`Self::distance`].
+    pub fn rough(&self, row: &[f32]) -> f32 {
+        // Whatever underflowed in the sums is less than a millionth of this.
+        const SMALLEST: f32 = 1e-28;
+        match self.metric {
+            Metric::Cosine => {
+                let [dot, square] = rough_dot_and_square(&self.values, row);
+                if dot.is_finite() && square.is_finite() && square > SMALLEST && self.norm > 1e-14 {
+                    return (1.0 - self.cosine(f64::from(dot), f64::from(square))) as f32;
+                }
+            }
+            Metric::InnerProduct => {
+                let dot = rough_dot(&self.values, row);
+                if dot.is_finite() && dot.abs() > SMALLEST {
+                    return -dot;
+                }
+            }
+            Metric::L2 => {
+                let square = rough_difference_square(&self.values, row);
+                if square.is_finite() && square > SMALLEST {
+                    return square.sqrt();
+                }
+            }
+        }
+        self.distance(row)
+    }
+
+    fn cosine(&self, dot: f64, square: f64) -> f64 {
+        let norms = self.norm * square.sqrt();
+        if norms > 0.0 { (dot / norms).clamp(-1.0, 1.0) } else { 0.0 }
+    }
+}
+
+/// The nearest finite float32.
+fn clamp(distance: f64) -> f32 {
+    distance.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}
+
+/// Independent sums, which the compiler keeps in vector registers.
+const LANES: usize = 16;
+
+/// The sums of `N` terms of the pairs of `a` and `b`, taken in one pass.
+#[inline(always)]
+fn sums<S, const N: usize>(a: &[f32], b: &[f32], terms: impl Fn(S, S) -> [S; N]) -> [S; N]
+where
+    S: Copy + Default + From<f32> + AddAssign + Sum,
+{
+    let mut lanes = [[S::default(); LANES]; N];
+    let (whole_a, rest_a) = a.as_chunks::<LANES>();
+    let (whole_b, rest_b) = b.as_chunks::<LANES>();
+    for (a, b) in whole_a.iter().zip(whole_b) {
+        for lane in 0..LANES {
+            let terms = terms(a[lane].into(), b[lane].into());
+            for (sum, term) in lanes.iter_mut().zip(terms) {
+                sum[lane] += term;
+            }
+        }
+    }
+    for (lane, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
+        for (sum, term) in lanes.iter_mut().zip(terms(a.into(), b.into())) {
+            sum[lane] += term;
+        }
+    }
+    lanes.map(|lanes| lanes.into_iter().sum())
+}
+
+/// `(a . b, b . b)`
+fn dot_and_square(a: &[f32], b: &[f32]) -> [f64; 2] {
+    sums(a, b, |a: f64, b| [a * b, b * b])
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    sums(a, b, |a: f64, b| [a * b])[0]
+}
+
+/// `|a - b|^2`
+fn difference_square(a: &[f32], b: &[f32]) -> f64 {
+    sums(a, b, |a: f64, b| [(a - b) * (a - b)])[0]
+}
+
+fn rough_dot_and_square(a: &[f32], b: &[f32]) -> [f32; 2] {
+    sums(a, b, |a: f32, b| [a * b, b * b])
+}
+
+fn rough_dot(a: &[f32], b: &[f32]) -> f32 {
+    sums(a, b, |a: f32, b| [a * b])[0]
+}
+
+fn rough_difference_square(a: &[f32], b: &[f32]) -> f32 {
+    sums(a, b, |a: f32, b| [(a - b) * (a - b)])[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::tests::Random;
+
+    const METRICS: [Metric; 3] = [Metric::Cosine, Metric::InnerProduct, Metric::L2];
+
+    fn reference(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
+        let pairs = || a.iter().zip(b).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+        let dot = pairs().map(|(a, b)| a * b).sum::<f64>();
+        match metric {
+            Metric::Cosine => {
+                let squares = pairs().fold((0.0, 0.0), |sums, (a, b)| (sums.0 + a * a, sums.1 + b * b));
+                1.0 - dot / (f64::sqrt(squares.0) * f64::sqrt(squares.1))
+            }
+            Metric::InnerProduct => -dot,
+            Metric::L2 => pairs().map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt(),
+        }
+    }
+
+    #[test]
+    fn distances_are_those_of_float64_at_every_width() {
+        for seed in 0..3 {
+            let mut random = Random(seed);
+            for columns in (1..70).chain([384, 1536, 3024]) {
+                let (a, b) = (random.row(columns), random.row(columns));
+                for metric in METRICS {
+                    let query = prepare(metric, &a);
+                    let want = reference(metric, &a, &b);
+                    let (exact, rough) = (query.distance(&b), query.rough(&b));
+                    let context = format!("seed {seed}, {metric:?}, {columns} columns, {want}");
+                    assert!(
+                        (f64::from(exact) - want).abs() <= want.abs() * 1e-7 + 1e-12,
+                        "{context}: {exact}"
+                    );
+                    assert!(
+                        (f64::from(rough) - want).abs() <= 1e-4 * want.abs().max(1.0),
+                        "{context}: {rough}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_distance_of_a_vector_to_itself_is_zero() {
+        let mut random = Random(5);
+        for scale in [f32::MIN_POSITIVE, 1e-20, 1.0, 1e20, f32::MAX] {
+            for columns in [1, 2, 7, 384, 3024] {
+                let row: Vec<_> = random.row(columns).iter().map(|x| x * scale).collect();
+                for metric in [Metric::Cosine, Metric::L2] {
+                    let distance = prepare(metric, &row).distance(&row);
+                    assert!(
+                        (0.0..1e-12).contains(&distance),
+                        "{metric:?}, {scale:e}, {columns}: {distance:e}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn distances_are_finite_whatever_the_rows() {
+        let rows =
+            [[f32::MAX; 40], [f32::MIN; 40], [f32::from_bits(1); 40], [1.0; 40], [f32::MIN_POSITIVE; 40]];
+        for metric in METRICS {
+            for a in &rows {
+                let query = prepare(metric, a);
+                for b in &rows {
+                    let want = reference(metric, a, b).clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
+                    for got in [query.distance(b), query.rough(b)] {
+                        let near = (got - want).abs() <= want.abs() * 1e-5 + 1e-6 || got == want;
+                        assert!(got.is_finite() && near, "{metric:?}, {} {}: {got:e} {want:e}", a[0], b[0]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_higher_score_is_more_similar_and_zero_has_no_sign() {
+        assert_eq!(score(Metric::Cosine, 0.25), 0.75);
+        assert_eq!(score(Metric::InnerProduct, -3.0), 3.0);
+        assert_eq!(score(Metric::L2, 2.0), -2.0);
+        assert!(score(Metric::L2, 0.0).is_sign_positive());
+        assert!(prepare(Metric::InnerProduct, &[0.0]).distance(&[1.0]).is_sign_positive());
+    }
+}

@@ -1,0 +1,81 @@
+//! Who adds which slots. Two rows added at the same moment do not see each other, and rows that were
+//! uploaded side by side are often near-duplicates: workers that took alternate slots would lose exactly
+//! the links that matter.
+
+use std::ops::Range;
+
+/// A window of slots, divided among workers: each adds one contiguous part in order, so that neighbours
+/// are never added at the same moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    window: Range<u32>,
+    workers: u32,
+}
+
+/// Parts shorter than this could still hold near-duplicates of each other at the same distance from their
+/// start; a window gets no more workers than it has parts of this length.
+const SHORTEST_PART: u32 = 256;
+
+impl Feed {
+    /// Divides `window` among at most `workers` workers.
+    pub fn new(window: Range<u32>, workers: usize) -> Self {
+        let useful = (window.len() as u32 / SHORTEST_PART).max(1);
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX).clamp(1, useful);
+        Self { window, workers }
+    }
+
+    /// How many workers have something to do.
+    pub const fn workers(&self) -> usize {
+        self.workers as usize
+    }
+
+    /// The slots of worker `worker`, to be added in order; empty from [`Self::workers`] on.
+    pub fn part(&self, worker: usize) -> Range<u32> {
+        let cut = |worker: usize| {
+            let worker = (worker as u64).min(self.workers.into());
+            let slots = self.window.len() as u64 * worker / u64::from(self.workers);
+            // At most the window's end, a `u32`.
+            self.window.start + slots as u32
+        };
+        cut(worker)..cut(worker.saturating_add(1))
+    }
+
+    /// The `index`-th slot of worker `worker`.
+    pub fn slot(&self, worker: usize, index: u32) -> Option<u32> {
+        let part = self.part(worker);
+        part.start.checked_add(index).filter(|slot| part.contains(slot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_is_fed_once() {
+        for (window, workers) in [(0..10_000, 3), (7..8, 4), (5..5, 2), (100..1000, 2), (0..u32::MAX, 7)] {
+            let feed = Feed::new(window.clone(), workers);
+            let mut next = window.start;
+            for worker in 0..feed.workers() {
+                let part = feed.part(worker);
+                assert_eq!(part.start, next);
+                assert_eq!(feed.slot(worker, 0), (!part.is_empty()).then_some(next));
+                assert_eq!(feed.slot(worker, part.len() as u32), None);
+                next = part.end;
+            }
+            assert_eq!(next, window.end);
+            assert!(feed.part(feed.workers()).is_empty() && feed.part(usize::MAX).is_empty());
+        }
+    }
+
+    #[test]
+    fn neighbours_are_never_added_at_the_same_moment() {
+        let feed = Feed::new(1000..3000, 2);
+        assert_eq!(feed.workers(), 2);
+        for index in 0..1000 {
+            let (a, b) = (feed.slot(0, index).unwrap(), feed.slot(1, index).unwrap());
+            assert!(b - a >= SHORTEST_PART);
+        }
+        assert_eq!(Feed::new(0..2 * SHORTEST_PART - 1, 2).workers(), 1);
+    }
+}

@@ -1,0 +1,167 @@
+//! Whose turn it is in the graph. usearch's searches read link lists without a lock while an add rewrites
+//! them, and a list's entries are not aligned: a search could read half an old and half a new entry, which
+//! names a node that is not there. So adds and searches take turns: many adds or many searches, never both.
+//!
+//! A turn is short. When both wait, it passes on as soon as those who waited when it began are done. A search
+//! waits at most [`PATIENCE`] and not at all for growth; it is told no, and its caller scans. Reading (saving,
+//! counting) goes together with searches.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+/// Longest wait of a search: about the time of a scan.
+const PATIENCE: Duration = Duration::from_millis(3);
+
+pub struct Gate {
+    /// Most adds, and most searches, at the same time.
+    limit: usize,
+    state: Mutex<State>,
+    changed: [Condvar; 3],
+}
+
+/// Index of a side in the arrays below.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Search = 0,
+    Add = 1,
+    Exclusive = 2,
+}
+
+#[derive(Default)]
+struct State {
+    /// Searches (readings among them), adds.
+    active: [usize; 2],
+    waiting: [usize; 2],
+    readings: usize,
+    /// The graph is closed for everybody else, or about to be.
+    exclusive: bool,
+    /// Whose turn it is when both wait, and how many may still enter in it.
+    turn: usize,
+    quota: usize,
+}
+
+/// Leave to be in the graph, until dropped.
+pub struct Turn<'a> {
+    gate: &'a Gate,
+    side: Side,
+    reading: bool,
+}
+
+impl Gate {
+    pub fn new(limit: usize) -> Self {
+        Self { limit, state: Mutex::default(), changed: Default::default() }
+    }
+
+    /// Leave to search; `None` when the graph is closed, or not free in time.
+    pub fn search(&self) -> Option<Turn<'_>> {
+        let mut state = self.state.lock();
+        if state.exclusive {
+            return None;
+        }
+        if !state.admits(Side::Search, self.limit) {
+            let deadline = Instant::now() + PATIENCE;
+            state.waiting[Side::Search as usize] += 1;
+            self.hand_over(&mut state);
+            let mut late = false;
+            while !late && !state.exclusive && !state.admits(Side::Search, self.limit) {
+                late = self.changed[Side::Search as usize].wait_until(&mut state, deadline).timed_out();
+            }
+            state.waiting[Side::Search as usize] -= 1;
+            if state.exclusive || !state.admits(Side::Search, self.limit) {
+                self.hand_over(&mut state);
+                return None;
+            }
+        }
+        Some(self.enter(state, Side::Search, false))
+    }
+
+    /// Leave to add, when it comes.
+    pub fn add(&self) -> Turn<'_> {
+        self.wait(Side::Add, false)
+    }
+
+    /// Leave to read at length, when it comes: excludes adds, not searches.
+    pub fn read(&self) -> Turn<'_> {
+        self.wait(Side::Search, true)
+    }
+
+    /// Leave to change everything, alone, when it comes. From the call on, searches are told no.
+    pub fn exclusive(&self) -> Turn<'_> {
+        let mut state = self.state.lock();
+        // A long reading first: searches need not be turned away for it.
+        while state.exclusive || state.readings > 0 {
+            self.changed[Side::Exclusive as usize].wait(&mut state);
+        }
+        state.exclusive = true;
+        self.changed[Side::Search as usize].notify_all();
+        while state.active != [0, 0] {
+            self.changed[Side::Exclusive as usize].wait(&mut state);
+        }
+        Turn { gate: self, side: Side::Exclusive, reading: false }
+    }
+
+    fn wait(&self, side: Side, reading: bool) -> Turn<'_> {
+        let limit = if reading { usize::MAX } else { self.limit };
+        let mut state = self.state.lock();
+        if state.exclusive || !state.admits(side, limit) {
+            state.waiting[side as usize] += 1;
+            self.hand_over(&mut state);
+            while state.exclusive || !state.admits(side, limit) {
+                self.changed[side as usize].wait(&mut state);
+            }
+            state.waiting[side as usize] -= 1;
+        }
+        self.enter(state, side, reading)
+    }
+
+    fn enter(&self, mut state: MutexGuard<'_, State>, side: Side, reading: bool) -> Turn<'_> {
+        state.active[side as usize] += 1;
+        state.readings += usize::from(reading);
+        if state.waiting[1 - side as usize] > 0 && state.turn == side as usize {
+            state.quota = state.quota.saturating_sub(1);
+        }
+        Turn { gate: self, side, reading }
+    }
+
+    /// Gives the turn to the side that waits, once nobody is in the graph and the turn is used up or nobody
+    /// is left to use it.
+    fn hand_over(&self, state: &mut State) {
+        let (turn, other) = (state.turn, 1 - state.turn);
+        let over = state.quota == 0 || state.waiting[turn] == 0;
+        if state.active == [0, 0] && over && state.waiting[other] > 0 {
+            state.turn = other;
+            state.quota = state.waiting[other];
+        }
+        for side in [Side::Search, Side::Add] {
+            if state.waiting[side as usize] > 0 && state.admits(side, self.limit) {
+                self.changed[side as usize].notify_all();
+            }
+        }
+    }
+}
+
+impl State {
+    fn admits(&self, side: Side, limit: usize) -> bool {
+        let (own, other) = (side as usize, 1 - side as usize);
+        let unopposed = self.waiting[other] == 0 || (side == Side::Search && self.readings > 0);
+        self.active[other] == 0
+            && self.active[own] - if side == Side::Search { self.readings } else { 0 } < limit
+            && (unopposed || (self.turn == own && self.quota > 0))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let gate = self.gate;
+        let mut state = gate.state.lock();
+        if self.side == Side::Exclusive {
+            state.exclusive = false;
+        } else {
+            state.active[self.side as usize] -= 1;
+            state.readings -= usize::from(self.reading);
+        }
+        gate.hand_over(&mut state);
+        gate.changed[Side::Exclusive as usize].notify_all();
+    }
+}

@@ -1,0 +1,218 @@
+//! The graph itself.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+
+use super::gate::Gate;
+use super::metric_unsafe::{Asked, STORED_BYTES, on_codes, stored};
+use super::saved;
+use crate::codes::{Codes, QueryCode};
+use crate::error::{Error, Result};
+
+/// Nodes that the first reservation has room for; every later one doubles.
+const FIRST_CAPACITY: usize = 16_384;
+
+/// Nearest-neighbour links between slots. Holds slots only: codes are shared with the generation, and
+/// which slots are visible is the searcher's to say.
+///
+/// Any number of threads may call; at most `threads` add or search at the same moment, the others wait
+/// their turn (a search: briefly, then it is told `None`).
+pub struct Graph {
+    index: Index,
+    codes: Arc<Codes>,
+    gate: Gate,
+    threads: usize,
+}
+
+impl Graph {
+    /// A graph without slots over `codes`.
+    ///
+    /// # Errors
+    /// `GraphFailed` when usearch refuses the parameters or has no memory.
+    pub fn new(codes: Arc<Codes>, connectivity: usize, expansion_add: usize, threads: usize) -> Result<Self> {
+        Self::open(codes, connectivity, expansion_add, threads, None)
+    }
+
+    /// The graph of [`Self::to_bytes`], over the codes that its slots had. What the bytes say is checked
+    /// (sizes, slots, every link); that they are the bytes once written is the caller's checksum.
+    ///
+    /// # Errors
+    /// `CorruptData` when they are no graph over these codes with this connectivity; `GraphFailed`.
+    pub fn from_bytes(
+        codes: Arc<Codes>,
+        connectivity: usize,
+        expansion_add: usize,
+        threads: usize,
+        bytes: &[u8],
+    ) -> Result<Self> {
+        Self::open(codes, connectivity, expansion_add, threads, Some(bytes))
+    }
+
+    fn open(
+        codes: Arc<Codes>,
+        connectivity: usize,
+        expansion_add: usize,
+        threads: usize,
+        saved: Option<&[u8]>,
+    ) -> Result<Self> {
+        let threads = threads.max(1);
+        let options = IndexOptions {
+            dimensions: STORED_BYTES,
+            // Named in the file, measured with never: see below.
+            metric: MetricKind::IP,
+            quantization: ScalarKind::I8,
+            connectivity,
+            expansion_add,
+            // The larger of this and the count wanted is searched with: the count alone decides.
+            expansion_search: 1,
+            multi: false,
+        };
+        let mut index = Index::new(&options).map_err(|e| failed("make", &e))?;
+        if let Some(bytes) = saved {
+            let empty = save(&index)?;
+            saved::check(bytes, &empty, index.connectivity(), codes.len())?;
+            index.load_from_buffer(bytes).map_err(|e| failed("load", &e))?;
+        }
+        // Loading sets a built-in metric, so ours comes after.
+        index.change_metric(on_codes(Arc::clone(&codes)));
+        let capacity = index.size().saturating_add(threads).next_power_of_two().max(FIRST_CAPACITY);
+        index.reserve_capacity_and_threads(capacity, threads).map_err(|e| failed("reserve", &e))?;
+        Ok(Self { index, codes, gate: Gate::new(threads), threads })
+    }
+
+    /// The codes it measures on.
+    pub const fn codes(&self) -> &Arc<Codes> {
+        &self.codes
+    }
+
+    /// Number of slots in the graph.
+    pub fn len(&self) -> usize {
+        self.index.size()
+    }
+
+    /// Whether no slot is in the graph.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `slot` is in the graph.
+    pub fn contains(&self, slot: u32) -> bool {
+        let _turn = self.gate.read();
+        self.index.contains(slot.into())
+    }
+
+    /// Bytes of memory, codes excepted.
+    pub fn memory_bytes(&self) -> usize {
+        let _turn = self.gate.read();
+        let stats = self.index.memory_stats();
+        // A node's pointers to links and slot, and its entry in the table of keys.
+        let entry = 2 * size_of::<usize>() + 2 * size_of::<u64>();
+        stats.graph_allocated + stats.vectors_allocated + self.index.capacity() * entry
+    }
+
+    /// Adds a slot that has a code and is not in the graph. When room runs out, it is doubled while searches
+    /// are told `None`.
+    ///
+    /// # Errors
+    /// `GraphFailed` when the slot has no code, is in the graph, or memory ran out; the graph stays usable.
+    pub fn add(&self, slot: u32) -> Result<()> {
+        if slot as usize >= self.codes.len() {
+            return Err(Error::GraphFailed { reason: format!("add: slot {slot} has no code") });
+        }
+        loop {
+            {
+                let _turn = self.gate.add();
+                // Every add in progress takes at most one place. The first node is added alone, below:
+                // until it is linked, there is no entry to the graph.
+                if !self.is_empty() && self.has_room() {
+                    return self.insert(slot);
+                }
+            }
+            let _turn = self.gate.exclusive();
+            if !self.has_room() {
+                let capacity = self.index.capacity().saturating_mul(2).max(FIRST_CAPACITY);
+                self.index
+                    .reserve_capacity_and_threads(capacity, self.threads)
+                    .map_err(|e| failed("reserve", &e))?;
+            }
+            if self.is_empty() {
+                return self.insert(slot);
+            }
+        }
+    }
+
+    /// The `count` slots nearest to `query` among the `visible` ones, best first, by the distance of codes;
+    /// `ef` (or `count`, if larger) candidates are kept on the way. `None` when the graph cannot be searched
+    /// just now: scan instead. Fewer than `count` do not mean that there are no more.
+    ///
+    /// # Panics
+    /// When `visible` does.
+    pub fn search(
+        &self,
+        query: &QueryCode,
+        count: usize,
+        ef: usize,
+        visible: Option<&dyn Fn(u32) -> bool>,
+    ) -> Option<Vec<(f32, u32)>> {
+        let _turn = self.gate.search()?;
+        let wanted = count.max(ef).min(self.len());
+        if wanted == 0 {
+            return Some(Vec::new());
+        }
+        let asked = Asked::new(query);
+        let found = match visible {
+            None => self.index.search(asked.bytes(), wanted),
+            Some(visible) => {
+                // A panic must not unwind through usearch: it waits here until the search is over.
+                let panic: Cell<Option<Box<dyn Any + Send>>> = Cell::new(None);
+                let found = self.index.filtered_search(asked.bytes(), wanted, |slot| {
+                    catch_unwind(AssertUnwindSafe(|| visible(slot as u32))).unwrap_or_else(|payload| {
+                        panic.set(Some(payload));
+                        false
+                    })
+                });
+                if let Some(payload) = panic.take() {
+                    resume_unwind(payload);
+                }
+                found
+            }
+        }
+        .ok()?;
+        let pairs = found.distances.into_iter().zip(found.keys);
+        Some(pairs.take(count).map(|(distance, slot)| (distance, slot as u32)).collect())
+    }
+
+    /// The graph as bytes, for [`Self::from_bytes`]. Adds wait meanwhile, searches do not.
+    ///
+    /// # Errors
+    /// `GraphFailed` when usearch cannot save.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let _turn = self.gate.read();
+        save(&self.index)
+    }
+
+    fn has_room(&self) -> bool {
+        self.index.size() + self.threads < self.index.capacity()
+    }
+
+    fn insert(&self, slot: u32) -> Result<()> {
+        self.index.add(slot.into(), &stored(slot)).map_err(|e| failed("add", &e))
+    }
+}
+
+fn save(index: &Index) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; index.serialized_length()];
+    index.save_to_buffer(&mut bytes).map_err(|e| failed("save", &e))?;
+    Ok(bytes)
+}
+
+fn failed(operation: &str, answer: &dyn std::fmt::Display) -> Error {
+    Error::GraphFailed { reason: format!("{operation}: {answer}") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! The last segment, where records are appended.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::recovery::file_name;
+use super::{Segment, Sizes};
+use crate::error::Error;
+use crate::format::segment::{SEGMENT_HEADER, SegmentHeader};
+use crate::storage::{File, Storage};
+
+/// Why a group was not appended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppendError {
+    /// Nothing of the group is on disk, nor will be.
+    NothingWritten(Error),
+    /// A write or sync failed: the group is there whole or not at all once the log is repaired.
+    Unknown(Error),
+}
+
+/// The open end of the log.
+pub(super) struct Tail {
+    file: Option<Arc<dyn File>>,
+    number: u64,
+    /// Where the next record goes. Everything below is synced.
+    end: u64,
+    /// Up to where space is allocated.
+    allocated: u64,
+    sealed: bool,
+}
+
+impl Tail {
+    /// Before the first segment.
+    pub(super) const fn none() -> Self {
+        Self { file: None, number: 0, end: 0, allocated: 0, sealed: true }
+    }
+
+    /// As recovery found it.
+    pub(super) fn found(file: Arc<dyn File>, number: u64, end: u64, sealed: bool) -> Self {
+        Self { file: Some(file), number, end, allocated: end, sealed }
+    }
+
+    /// Makes a segment: nothing is acknowledged from it before its header and its name are durable.
+    pub(super) fn create(
+        storage: &dyn Storage,
+        directory: &Path,
+        header: SegmentHeader,
+        sizes: Sizes,
+    ) -> io::Result<(Self, Segment)> {
+        let path = directory.join(file_name(header.number, header.generation));
+        let file = match storage.create(&path) {
+            // Left behind by an attempt that failed before anything in it could be acknowledged.
+            Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {
+                storage.remove_file(&path)?;
+                storage.create(&path)?
+            }
+            made => made?,
+        };
+        file.allocate(0, sizes.first_allocation)?;
+        file.write_at(0, &[&header.encode()])?;
+        file.sync()?;
+        storage.sync_dir(directory)?;
+        let segment = Segment::map(&*file, header.number, sizes.segment)?;
+        let tail = Self {
+            file: Some(file),
+            number: header.number,
+            end: SEGMENT_HEADER,
+            allocated: sizes.first_allocation,
+            sealed: false,
+        };
+        Ok((tail, segment))
+    }
+
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) const fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) const fn sealed(&self) -> bool {
+        self.sealed
+    }
+
+    pub(super) const fn seal(&mut self) {
+        self.sealed = true;
+    }
+
+    fn file(&self) -> io::Result<&Arc<dyn File>> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("the log has no segment"))
+    }
+
+    /// Makes sure that `length` more bytes have their space: ahead in growing steps, or just what is needed
+    /// when the disk is nearly full.
+    pub(super) fn allocate(&mut self, length: u64, sizes: Sizes) -> io::Result<()> {
+        let needed = self.end + length;
+        if needed <= self.allocated {
+            return Ok(());
+        }
+        let ahead = needed.clamp(sizes.first_allocation, sizes.last_allocation);
+        let wanted = (needed + ahead).min(sizes.segment.max(needed));
+        let file = Arc::clone(self.file()?);
+        if file.allocate(self.allocated, wanted).is_ok() {
+            self.allocated = wanted;
+        } else {
+            file.allocate(self.allocated, needed)?;
+            self.allocated = needed;
+        }
+        Ok(())
+    }
+
+    /// One vectored write into allocated space, one sync.
+    pub(super) fn append(&mut self, parts: &[&[u8]], length: u64) -> io::Result<()> {
+        let file = self.file()?;
+        file.write_at(self.end, parts)?;
+        file.sync()?;
+        self.end += length;
+        Ok(())
+    }
+
+    /// Opens the file anew (a failed sync is reported once to each opening), cuts and syncs the cut.
+    pub(super) fn reopen(&mut self, storage: &dyn Storage, path: &Path) -> io::Result<()> {
+        let file = storage.open(path)?;
+        file.set_len(self.end)?;
+        file.sync()?;
+        self.file = Some(file);
+        self.allocated = self.end;
+        Ok(())
+    }
+
+    /// Gives back the space behind the last record.
+    pub(super) fn cut(&mut self) -> io::Result<()> {
+        if self.allocated > self.end {
+            let file = self.file()?;
+            file.set_len(self.end)?;
+            file.sync()?;
+            self.allocated = self.end;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,441 @@
+//! Request bodies for Python: parsed on native threads while they arrive.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+use std::sync::Arc;
+
+use ingot_engine::body::{self, JsonReader, NpyReader, Purpose};
+use ingot_engine::error::{Error, Result};
+use ingot_engine::pool::Pool;
+use ingot_engine::vector;
+use numpy::{PyArray2, PyArrayMethods};
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use crate::completions::{Completions, Outcome};
+use crate::errors::exception;
+
+/// Threads that parse.
+const THREADS: usize = 2;
+/// Bytes parsed before it is looked whether the reader is still wanted.
+const STEP: usize = 256 * 1024;
+/// Steps of one reader before another one's turn comes.
+const TURN: usize = 8;
+
+/// float32 rows that a body reader made.
+#[pyclass(frozen, module = "ingot._native")]
+pub struct Rows {
+    rows: Mutex<Option<vector::Rows>>,
+    shape: (usize, usize),
+}
+
+impl Rows {
+    fn new(rows: vector::Rows) -> Self {
+        let shape = (rows.len(), rows.dimension().get());
+        Self { rows: Mutex::new(Some(rows)), shape }
+    }
+
+    /// Moves the rows out; this object is empty afterwards.
+    ///
+    /// # Errors
+    /// `ValueError` when they were moved out before.
+    pub fn take(&self) -> PyResult<vector::Rows> {
+        self.rows.lock().take().ok_or_else(Self::taken)
+    }
+
+    /// Looks at the rows, which stay.
+    ///
+    /// # Errors
+    /// `ValueError` when they were moved out before.
+    pub fn with<T>(&self, look: impl FnOnce(&vector::Rows) -> T) -> PyResult<T> {
+        self.rows.lock().as_ref().map(look).ok_or_else(Self::taken)
+    }
+
+    fn taken() -> PyErr {
+        PyValueError::new_err("these rows were handed over already")
+    }
+}
+
+#[pymethods]
+impl Rows {
+    /// (rows, columns), also after the rows were handed over.
+    #[getter]
+    const fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    /// A copy, for tests and tools.
+    fn numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let array = PyArray2::zeros(py, [self.shape.0, self.shape.1], false);
+        let mut writable = array.readwrite();
+        let mut rest = writable.as_slice_mut()?;
+        self.with(|rows| {
+            for chunk in rows.chunks() {
+                let (now, behind) = mem::take(&mut rest).split_at_mut(chunk.len());
+                now.copy_from_slice(chunk);
+                rest = behind;
+            }
+        })?;
+        drop(writable);
+        Ok(array)
+    }
+}
+
+/// A body that was read whole.
+#[pyclass(frozen, module = "ingot._native")]
+pub struct Body {
+    envelope: Py<PyBytes>,
+    rows: Option<Py<Rows>>,
+    one_dimensional: bool,
+}
+
+impl Body {
+    fn new(py: Python<'_>, body: body::Body) -> PyResult<Self> {
+        Ok(Self {
+            envelope: PyBytes::new(py, &body.envelope).unbind(),
+            rows: body.rows.map(|rows| Py::new(py, Rows::new(rows))).transpose()?,
+            one_dimensional: body.one_dimensional,
+        })
+    }
+}
+
+#[pymethods]
+impl Body {
+    /// The JSON text with the number of its row in place of every array of numbers at a known path.
+    #[getter]
+    fn envelope(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.envelope.clone_ref(py)
+    }
+
+    /// All the arrays of numbers in the order of the body.
+    #[getter]
+    fn rows(&self, py: Python<'_>) -> Option<Py<Rows>> {
+        self.rows.as_ref().map(|rows| rows.clone_ref(py))
+    }
+
+    /// Whether an npy array had one dimension.
+    #[getter]
+    const fn one_dimensional(&self) -> bool {
+        self.one_dimensional
+    }
+}
+
+/// One request body, parsed on a native thread while it arrives.
+#[pyclass(frozen, module = "ingot._native")]
+pub struct BodyReader {
+    shared: Arc<Mutex<Inbox>>,
+}
+
+enum Parser {
+    Json(Box<JsonReader>),
+    Npy(Box<NpyReader>),
+}
+
+impl Parser {
+    fn push(&mut self, chunk: &[u8]) -> Result<()> {
+        match self {
+            Self::Json(reader) => reader.push(chunk),
+            Self::Npy(reader) => reader.push(chunk),
+        }
+    }
+
+    fn finish(self) -> Result<body::Body> {
+        match self {
+            Self::Json(reader) => reader.finish(),
+            Self::Npy(reader) => reader.finish(),
+        }
+    }
+}
+
+/// Why a body cannot be read.
+#[derive(Clone)]
+enum Failure {
+    Engine(Error),
+    /// A bug: the parser panicked.
+    Panic,
+}
+
+impl Failure {
+    fn raise(&self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Engine(error) => exception(py, error),
+            Self::Panic => PyRuntimeError::new_err("the body reader failed"),
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        Box::new(move |py| Err(self.raise(py)))
+    }
+}
+
+/// What waits for the parser, and who waits for it.
+struct Inbox {
+    /// `None` while a job has it, after an error, and at the end.
+    parser: Option<Parser>,
+    chunks: VecDeque<PyBackedBytes>,
+    /// Bytes of the first chunk that are parsed already.
+    parsed: usize,
+    unparsed: usize,
+    /// Whether a job is queued or at work; there is at most one.
+    running: bool,
+    failure: Option<Failure>,
+    waiting: Vec<(Completions, i64)>,
+    /// Who gets the body.
+    finish: Option<(Completions, i64)>,
+    ended: bool,
+    abandoned: bool,
+}
+
+impl Inbox {
+    fn accept(&mut self, chunk: PyBackedBytes) {
+        self.unparsed += chunk.len();
+        self.chunks.push_back(chunk);
+    }
+
+    /// Gives what waited for an empty inbox its answer.
+    fn report(&mut self) {
+        for (completions, token) in self.waiting.drain(..) {
+            completions.post(
+                token,
+                match &self.failure {
+                    Some(failure) => failure.clone().outcome(),
+                    None => Box::new(|py| Ok(py.None())),
+                },
+            );
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.running = false;
+        self.chunks.clear();
+        self.unparsed = 0;
+        self.failure = Some(failure.clone());
+        self.report();
+        if let Some((completions, token)) = self.finish.take() {
+            completions.post(token, failure.outcome());
+        }
+    }
+}
+
+/// Makes sure that a job works on the inbox. The pool is made on first use, and again after a fork.
+fn wake(shared: &Arc<Mutex<Inbox>>) -> io::Result<()> {
+    static POOL: Mutex<Option<(u32, Arc<Pool>)>> = Mutex::new(None);
+    if mem::replace(&mut shared.lock().running, true) {
+        return Ok(());
+    }
+    let made = || -> io::Result<Arc<Pool>> {
+        let mut current = POOL.lock();
+        if let Some((pid, pool)) = &*current
+            && *pid == process::id()
+        {
+            return Ok(Arc::clone(pool));
+        }
+        let pool = Arc::new(Pool::new("ingot-body", THREADS)?);
+        // A parent's pool has no threads here: joining them would wait for ever.
+        mem::forget(current.replace((process::id(), Arc::clone(&pool))));
+        Ok(pool)
+    };
+    match made() {
+        Ok(pool) => {
+            turn_later(pool, Arc::clone(shared));
+            Ok(())
+        }
+        Err(error) => {
+            shared.lock().running = false;
+            Err(error)
+        }
+    }
+}
+
+fn turn_later(pool: Arc<Pool>, shared: Arc<Mutex<Inbox>>) {
+    let next = Arc::clone(&pool);
+    pool.spawn(move || {
+        if turn(&shared) {
+            turn_later(next, shared);
+        }
+    });
+}
+
+/// Parses what is there, up to a turn's worth; returns whether there is more.
+fn turn(shared: &Mutex<Inbox>) -> bool {
+    let Some(mut parser) = shared.lock().parser.take() else { return idle(&mut shared.lock(), None) };
+    for _ in 0..TURN {
+        let (chunk, from) = {
+            let mut inbox = shared.lock();
+            if inbox.abandoned {
+                return false;
+            }
+            match (inbox.chunks.pop_front(), &inbox.finish) {
+                (Some(chunk), _) => (chunk, mem::take(&mut inbox.parsed)),
+                (None, None) => return idle(&mut inbox, Some(parser)),
+                (None, Some(_)) => {
+                    drop(inbox);
+                    return end(shared, parser);
+                }
+            }
+        };
+        let step = STEP.min(chunk.len() - from);
+        let pushed = guarded(|| parser.push(&chunk[from..from + step]));
+        let mut inbox = shared.lock();
+        if let Err(failure) = pushed {
+            inbox.fail(failure);
+            return false;
+        }
+        inbox.unparsed -= step;
+        if from + step < chunk.len() && !inbox.abandoned {
+            inbox.parsed = from + step;
+            inbox.chunks.push_front(chunk);
+        }
+    }
+    shared.lock().parser = Some(parser);
+    true
+}
+
+/// Nothing is left to parse for now.
+fn idle(inbox: &mut Inbox, parser: Option<Parser>) -> bool {
+    inbox.running = false;
+    inbox.parser = parser;
+    inbox.report();
+    false
+}
+
+/// Nothing is left to parse, and nothing follows.
+fn end(shared: &Mutex<Inbox>, parser: Parser) -> bool {
+    let read = guarded(|| parser.finish());
+    let mut inbox = shared.lock();
+    match read {
+        Ok(body) => {
+            idle(&mut inbox, None);
+            if let Some((completions, token)) = inbox.finish.take() {
+                let outcome = |py: Python<'_>| Ok(Py::new(py, Body::new(py, body)?)?.into_any());
+                completions.post(token, Box::new(outcome));
+            }
+        }
+        Err(failure) => inbox.fail(failure),
+    }
+    false
+}
+
+fn guarded<T>(parse: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
+    match catch_unwind(AssertUnwindSafe(parse)) {
+        Ok(Ok(parsed)) => Ok(parsed),
+        Ok(Err(error)) => Err(Failure::Engine(error)),
+        Err(_) => Err(Failure::Panic),
+    }
+}
+
+#[pymethods]
+impl BodyReader {
+    #[new]
+    fn new(format: &str, purpose: &str) -> PyResult<Self> {
+        let purpose = match purpose {
+            "insert" => Purpose::Insert,
+            "search" => Purpose::Search,
+            _ => return Err(PyValueError::new_err("purpose must be 'insert' or 'search'")),
+        };
+        let parser = match format {
+            "json" => Parser::Json(Box::new(JsonReader::new(purpose))),
+            "npy" => Parser::Npy(Box::new(NpyReader::new(purpose))),
+            _ => return Err(PyValueError::new_err("format must be 'json' or 'npy'")),
+        };
+        let inbox = Inbox {
+            parser: Some(parser),
+            chunks: VecDeque::new(),
+            parsed: 0,
+            unparsed: 0,
+            running: false,
+            failure: None,
+            waiting: Vec::new(),
+            finish: None,
+            ended: false,
+            abandoned: false,
+        };
+        Ok(Self { shared: Arc::new(Mutex::new(inbox)) })
+    }
+
+    /// Hands a chunk over and returns at once with the bytes not parsed yet.
+    fn feed(&self, py: Python<'_>, chunk: PyBackedBytes) -> PyResult<usize> {
+        let unparsed = {
+            let mut inbox = self.shared.lock();
+            if let Some(failure) = inbox.failure.clone() {
+                drop(inbox);
+                return Err(failure.raise(py));
+            }
+            if inbox.ended {
+                return Err(PyValueError::new_err("the body has ended"));
+            }
+            inbox.accept(chunk);
+            inbox.unparsed
+        };
+        wake(&self.shared)?;
+        Ok(unparsed)
+    }
+
+    /// Completes with None when everything fed so far is parsed, or with the error found.
+    fn when_drained(&self, completions: &Bound<'_, Completions>, token: i64) {
+        let mut inbox = self.shared.lock();
+        inbox.waiting.push((completions.get().clone(), token));
+        if !inbox.running {
+            inbox.report();
+        }
+    }
+
+    /// Completes with the `Body`, or with the error found.
+    fn finish(&self, completions: &Bound<'_, Completions>, token: i64) -> PyResult<()> {
+        {
+            let mut inbox = self.shared.lock();
+            if mem::replace(&mut inbox.ended, true) {
+                return Err(PyValueError::new_err("the body has ended"));
+            }
+            if let Some(failure) = &inbox.failure {
+                completions.get().post(token, failure.clone().outcome());
+                return Ok(());
+            }
+            inbox.finish = Some((completions.get().clone(), token));
+        }
+        Ok(wake(&self.shared)?)
+    }
+
+    /// Parses these chunks and ends, on the calling thread with the GIL released.
+    #[pyo3(signature = (*chunks))]
+    fn read(&self, py: Python<'_>, chunks: Vec<PyBackedBytes>) -> PyResult<Body> {
+        let mut parser = {
+            let mut inbox = self.shared.lock();
+            if mem::replace(&mut inbox.ended, true) || inbox.running {
+                return Err(PyValueError::new_err("the body has begun or ended"));
+            }
+            match inbox.parser.take() {
+                Some(parser) => parser,
+                None => return Err(PyValueError::new_err("the body has begun or ended")),
+            }
+        };
+        let read = py.detach(move || {
+            chunks.iter().try_for_each(|chunk| parser.push(chunk))?;
+            parser.finish()
+        });
+        match read {
+            Ok(body) => Body::new(py, body),
+            Err(error) => Err(exception(py, &error)),
+        }
+    }
+}
+
+impl Drop for BodyReader {
+    fn drop(&mut self) {
+        let freed = {
+            let mut inbox = self.shared.lock();
+            inbox.abandoned = inbox.finish.is_none();
+            if !inbox.abandoned {
+                return;
+            }
+            (inbox.parser.take(), mem::take(&mut inbox.chunks), mem::take(&mut inbox.waiting))
+        };
+        drop(freed);
+    }
+}

@@ -1,0 +1,63 @@
+//! The engine's errors as Python exceptions. The words are made in `ingot.errors`; here only structure crosses.
+
+use ingot_engine::error::Error;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// The exception of `ingot.errors` for `error`: `from_engine(kind, fields)` with the variant's name and fields.
+pub fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    made(py, error).unwrap_or_else(|failure| failure)
+}
+
+fn made(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    let fields = PyDict::new(py);
+    let kind = describe(error, &fields)?;
+    let module = py.import("ingot.errors")?;
+    Ok(PyErr::from_value(module.getattr("from_engine")?.call1((kind, fields))?))
+}
+
+/// Fills in the fields of each variant under their own names and returns the variant's.
+macro_rules! variants {
+    ($error:expr, $fields:expr; $($kind:ident $({ $($field:ident),+ })?),+ $(,)?) => {
+        match $error {
+            $(Error::$kind $({ $($field),+ })? => {
+                $($($fields.set_item(stringify!($field), $field)?;)+)?
+                stringify!($kind)
+            })+
+        }
+    };
+}
+
+fn describe(error: &Error, fields: &Bound<'_, PyDict>) -> PyResult<&'static str> {
+    Ok(variants! { error, fields;
+        NonFinite { row, column, value },
+        ZeroVector { row },
+        DimensionMismatch { expected, got },
+        RaggedRows { row, expected, got },
+        EmptyEmbeddings { field },
+        TooManyRows { limit },
+        TooManyColumns { row, limit },
+        WrongType { field, row, column, expected, got },
+        MalformedJson { offset, reason },
+        DuplicateField { field },
+        MalformedNpy { reason },
+        InvalidId { field, reason },
+        MetadataTooLarge { bytes, limit },
+        InvalidLimit { got, maximum },
+        DigestMismatch { expected, got },
+        TenantNotFound,
+        SubTenantNotFound,
+        NotFound,
+        AlreadyExists { source_id },
+        DiskFull,
+        OutcomeUnknown,
+        TenantReadOnly { reason },
+        StorageFailed { reason },
+        CorruptData { reason },
+        DirectoryInUse { pid },
+        FormatTooNew { found, supported },
+        Closed,
+        Forked,
+        Interrupted,
+    })
+}
