@@ -15,7 +15,7 @@
     ├── StorageError                     call an operator: DiskFull OutcomeUnknown StorageFailed CorruptData
     │   └── OpenError                    the directory cannot be opened: DirectoryInUse FormatTooNew
     ├── UsageError (RuntimeError)        the way it was called: Closed Forked
-    └── InternalError                    our bug
+    └── InternalError                    our bug: GraphFailed
 
 Every class has the `status` and the `error_code` of the wire contract; what is known about the place of an
 error is an attribute (`row`, `column`, `field`, ...), None where it is not known.
@@ -374,6 +374,10 @@ class InternalError(IngotError):
     public = "an error inside the server; its log has the details"
 
 
+class GraphFailed(InternalError):
+    """The nearest-neighbour graph refused an operation; the vectors are unharmed."""
+
+
 class Interrupted(KeyboardInterrupt):
     """The caller asked to stop (Ctrl-C)."""
 
@@ -447,6 +451,7 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
     "TenantReadOnly": (TenantReadOnly, lambda f: f"the tenant takes no writes at present: {f['reason']}"),
     "StorageFailed": (StorageFailed, lambda f: f"storage failed: {f['reason']}"),
     "CorruptData": (CorruptData, lambda f: f"corrupt data: {f['reason']}"),
+    "GraphFailed": (GraphFailed, lambda f: f"the graph failed: {f['reason']}"),
     "DirectoryInUse": (
         DirectoryInUse,
         lambda f: (

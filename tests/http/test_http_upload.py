@@ -297,7 +297,8 @@ def test_numbers_are_strict_json(client: Client, tenant: str, text: bytes) -> No
         b'\xef\xbb\xbf{"tenant_id": "t", "embeddings": [[1]]}',
         b'{"tenant_id": "t", "tenant_id": "t", "embeddings": [[1]]}',
         b'{"tenant_id": "t", "embeddings": [[1]], "embeddings": [[1]]}',
-        b"[" * 100_000,
+        b'{"a":' + b"[" * 100_000,
+        b'{"tenant_id": "t", "embeddings": [[1]], "document_metadata": {"a": "\\ud800"}}',
     ],
 )
 def test_a_body_that_is_no_strict_json_is_refused(client: Client, body: bytes) -> None:
@@ -305,7 +306,7 @@ def test_a_body_that_is_no_strict_json_is_refused(client: Client, body: bytes) -
 
 
 def test_a_body_that_is_no_object_is_refused(client: Client) -> None:
-    assert client.post(INSERT, b"[1]").status in (400, 422)
+    client.post(INSERT, b"[1]").refused(422, "WRONG_TYPE", "an object")
     client.post(SEARCH, b'"x"').refused(422, "WRONG_TYPE", "an object")
 
 
@@ -375,6 +376,7 @@ def test_npy_parameters_are_judged_like_fields(client: Client, tenant: str) -> N
     client.insert_npy(tenant, array, document_metadata="{").refused(400, "MALFORMED_JSON")
     client.insert_npy(tenant, array, document_metadata="[]").refused(422, "WRONG_TYPE")
     client.insert_npy(tenant, array, document_metadata='{"a": NaN}').refused(400, "MALFORMED_JSON")
+    client.insert_npy(tenant, array, document_metadata='{"a": "\\ud800"}').refused(400, "MALFORMED_JSON")
     client.insert_npy(tenant, array, embeddings="[[1]]").refused(422, "UNKNOWN_FIELD", "body")
     client.request("POST", INSERT + "?tenant_id=a&tenant_id=a", npy(array), headers).refused(
         400, "MALFORMED_BODY", "twice"
@@ -395,7 +397,6 @@ def test_npy_parameters_are_judged_like_fields(client: Client, tenant: str) -> N
         b'{"x":"\\u00e9\\n","y":"\xc3\xa9"}',
         b'{"big":123456789012345678901234567890,"small":1e-400}',
         b'{"twice":1,"twice":2}',
-        b'{"surrogate":"\\ud800"}',
     ],
 )
 def test_metadata_comes_back_exactly_as_it_was_sent(client: Client, tenant: str, text: bytes) -> None:

@@ -13,13 +13,14 @@ from aiohttp.http_exceptions import (
     LineTooLong,
 )
 from aiohttp.http_writer import HttpVersion11
+from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from aiohttp.web_server import Server
 
 from ingot import limits
 from ingot.errors import HeadersTooLarge, IngotError, InternalError, MalformedBody, UriTooLong
 
-__all__ = ["HttpServer", "answer_as_http11"]
+__all__ = ["HttpServer", "answer_as_http11", "forgive"]
 
 Refuse = Callable[[web.BaseRequest, IngotError], web.StreamResponse]
 
@@ -57,6 +58,12 @@ def answer_as_http11(request: web.BaseRequest) -> None:
     """Has the answer to a request of a version that does not exist written in one that does."""
     # `version` was read before, and is cached.
     request._cache["version"] = HttpVersion11
+
+
+def forgive(content: StreamReader) -> None:
+    """Makes a body readable again that was ended by an exception of ours."""
+    if isinstance(content.exception(), IngotError):
+        content._exception = None
 
 
 class Connection(RequestHandler):

@@ -1,6 +1,7 @@
 """Bodies: judged by their headers, fed to the native reader while they arrive, or read and dropped."""
 
 import asyncio
+import functools
 from types import TracebackType
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
 from ingot.errors import BodyTimeout, BodyTooLarge, MalformedBody, Overloaded, UnsupportedMediaType
+from ingot.http.connection import forgive
 from ingot.http.exchange import Exchange
 from ingot.service import Body, BodyFeed, Format
 from ingot.settings import Settings
@@ -148,6 +150,7 @@ class Intake:
         content = exchange.request.content
         await let_continue(exchange)
         pace = None if content.is_eof() else Pace(content, gate.settings)
+        watch: asyncio.Future[None] | None = None
         try:
             while chunk := await _next(exchange, content):
                 if pace is not None:
@@ -160,6 +163,10 @@ class Intake:
                     await feed.drained()
                     if pace is not None:
                         pace.go_on()
+                elif not content.is_eof() and (watch is None or watch.done()):
+                    # What is wrong in these bytes is told now, not when the next ones are here.
+                    watch = feed.drained()
+                    watch.add_done_callback(functools.partial(_interrupt, content))
         finally:
             if pace is not None:
                 pace.stop()
@@ -171,6 +178,11 @@ class Intake:
             raise BodyTooLarge(f"the body is over {limit} bytes: send several uploads", limit=limit)
         self._gate.take(received - self._taken)
         self._taken = received
+
+
+def _interrupt(content: StreamReader, parsed: asyncio.Future[None]) -> None:
+    if not parsed.cancelled() and (error := parsed.exception()) is not None:
+        content.set_exception(error)
 
 
 def _format(content_type: str | None, formats: tuple[Format, ...]) -> Format:
@@ -213,6 +225,7 @@ async def drop(exchange: Exchange, settings: Settings) -> bool:
     """Reads and drops what still arrives, within limit and pace; whether all of it did."""
     content = exchange.request.content
     before = exchange.received
+    forgive(content)
     pace = Pace(content, settings)
     try:
         while await _next(exchange, content):

@@ -53,11 +53,15 @@ def metadata_from_parameter(text: str) -> bytes:
     """The bytes of metadata that came as a query parameter, checked to be JSON."""
     try:
         # Numbers stay text: only the grammar matters.
-        json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
+        # As the body reader does: an escaped lone surrogate is no text.
+        json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise MalformedJson(
             f"the parameter `{FIELD}` is not valid JSON at character {error.pos}: {error.msg}", field=FIELD
         ) from None
+    except UnicodeEncodeError:
+        raise MalformedJson(f"the parameter `{FIELD}` holds a lone surrogate", field=FIELD) from None
     except (ValueError, RecursionError) as error:
         raise MalformedJson(f"the parameter `{FIELD}` is not valid JSON: {error}", field=FIELD) from None
     return text.strip(" \t\r\n").encode()
