@@ -1,0 +1,33 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def real_data() -> Path | None:
+    """The folder of real embeddings: `INGOT_DATA`, or `../shared/data` beside the repository, if it is there."""
+    folder = Path(os.environ.get("INGOT_DATA") or REPOSITORY.parent / "shared/data")
+    return folder if any(folder.glob("*.f16.npy")) else None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("data") and real_data() is None:
+        pytest.skip("no real data: INGOT_DATA names no folder of *.f16.npy, and ../shared/data is not there")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real embeddings; for tests marked `data`."""
+    folder = real_data()
+    assert folder is not None, "mark the test with pytest.mark.data"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def torture() -> bool:
+    """Whether to run the large loads (`make torture`)."""
+    return os.environ.get("INGOT_TORTURE") == "large"
