@@ -41,16 +41,18 @@ PACKAGE_FLOORS: Floors = (
     ("store",),
     ("settings",),
     ("schemas",),
+    ("completions",),
     ("service",),
     ("http",),
     ("app",),
     ("cli",),
+    ("__main__",),
     ("sample",),
     ("tour",),
 )
 
 # The only modules that name the native one.
-NATIVE_IMPORTERS = {"store", "service", "http"}
+NATIVE_IMPORTERS = {"store", "completions", "service"}
 
 # Modules that run without the server beside them.
 STAND_ALONE = {"client", "sample", "tour"}

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_type_hints
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,38 +32,47 @@ class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong with the command line in one line on standard error and exits with code 2."""
 
     def error(self, message: str) -> NoReturn:
+        """Ends the process."""
         self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
 
 
-def _setting(default: Any, help: str, **metadata: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help, **metadata})
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What is said about a setting, and which values it may have."""
+
+    help: str
+    unit: str = ""
+    metavar: str = "X"
+    at_least: float = 0
+    at_most: float = math.inf
+    above: float = -math.inf
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The settings of one server."""
 
-    data: Path = _setting(None, "the data directory; made when it does not exist", metavar="DIR")
-    host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(8080, "port to listen on; 0 lets the system choose", at_most=65535)
-    insecure: bool = _setting(False, "take requests from everywhere although no key protects the data")
-    log_format: LogFormat = _setting(
-        "text", "how requests are logged on standard error", choices=("text", "json")
-    )
-    auto_create_tenants: bool = _setting(True, "make a tenant on its first upload")
-    body_limit: int = _setting(limits.MAX_BODY, "largest request body", unit="bytes", at_least=1)
-    body_timeout: float = _setting(900.0, "longest time a whole body may take", unit="seconds", above=0)
-    body_grace: float = _setting(10.0, "time before `body_rate` counts", unit="seconds")
-    body_rate: int = _setting(32 * 1024, "slowest average at which a body may arrive", unit="bytes/s")
-    bytes_in_flight: int = _setting(
-        1 << 30, "bodies held at the same time; beyond it uploads get 503", unit="bytes", at_least=1
-    )
-    keep_alive: float = _setting(75.0, "how long an idle connection stays open", unit="seconds", above=0)
-    drain_timeout: float = _setting(30.0, "how long a stop waits for requests in progress", unit="seconds")
-    index_threads: int = _setting(0, "threads that build graphs; 0 lets the engine choose")
-    search_threads: int = _setting(0, "threads that search; 0 lets the engine choose")
-    commit_threads: int = _setting(0, "threads that write; 0 lets the engine choose")
-    max_open_tenants: int = _setting(0, "tenants held open; 0 lets the engine choose")
+    data: Annotated[Path, Rule("the data directory; made when it does not exist", metavar="DIR")]
+    host: Annotated[str, Rule("address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Rule("port to listen on; 0 lets the system choose", at_most=65535)] = 8080
+    insecure: Annotated[bool, Rule("take requests from everywhere although no key protects the data")] = False
+    log_format: Annotated[
+        LogFormat, Rule("how requests are logged on standard error", metavar="text|json")
+    ] = "text"
+    auto_create_tenants: Annotated[bool, Rule("make a tenant on its first upload")] = True
+    body_limit: Annotated[int, Rule("largest request body", "bytes", at_least=1)] = limits.MAX_BODY
+    body_timeout: Annotated[float, Rule("longest time a whole body may take", "seconds", above=0)] = 900.0
+    body_grace: Annotated[float, Rule("time before `body_rate` counts", "seconds")] = 10.0
+    body_rate: Annotated[int, Rule("slowest average at which a body may arrive", "bytes/s")] = 32 * 1024
+    bytes_in_flight: Annotated[
+        int, Rule("bodies held at a time; beyond it uploads get 503", "bytes", at_least=1)
+    ] = 1 << 30
+    keep_alive: Annotated[float, Rule("how long an idle connection stays open", "seconds", above=0)] = 75.0
+    drain_timeout: Annotated[float, Rule("how long a stop waits for requests in progress", "seconds")] = 30.0
+    index_threads: Annotated[int, Rule("threads that build graphs; 0 lets the engine choose")] = 0
+    search_threads: Annotated[int, Rule("threads that search; 0 lets the engine choose")] = 0
+    commit_threads: Annotated[int, Rule("threads that write; 0 lets the engine choose")] = 0
+    max_open_tenants: Annotated[int, Rule("tenants held open; 0 lets the engine choose")] = 0
 
     def engine_options(self) -> dict[str, Any]:
         """What the engine is told; a 0 that means "you choose" is left out."""
@@ -72,7 +81,23 @@ class Settings:
         return {"create": True, "auto_create_tenants": self.auto_create_tenants, **chosen}
 
 
-_FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(Settings)}
+@dataclasses.dataclass(frozen=True)
+class _Field:
+    kind: Any
+    rule: Rule
+    default: Any
+
+
+def _fields() -> dict[str, _Field]:
+    found: dict[str, _Field] = {}
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in dataclasses.fields(Settings):
+        kind, rule = get_args(hints[field.name])
+        found[field.name] = _Field(kind, rule, field.default)
+    return found
+
+
+_FIELDS = _fields()
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -80,14 +105,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (INGOT_CONFIG)")
     for name, field in _FIELDS.items():
         flag = "--" + name.replace("_", "-")
-        unit = field.metadata.get("unit")
-        default = "" if field.default is None else f"; default {field.default}"
-        text = f"{field.metadata['help']}{f' ({unit})' if unit else ''}{default}"
-        if field.type is bool:
+        notes = [field.rule.unit] if field.rule.unit else []
+        if field.default is not dataclasses.MISSING:
+            notes.append(f"default {field.default}")
+        text = f"{field.rule.help} ({', '.join(notes)})" if notes else field.rule.help
+        if field.kind is bool:
             parser.add_argument(flag, help=text, default=None, action=argparse.BooleanOptionalAction)
         else:
-            metavar = field.metadata.get("metavar", "|".join(field.metadata.get("choices", ())) or "X")
-            parser.add_argument(flag, help=text, default=None, metavar=metavar)
+            parser.add_argument(flag, help=text, default=None, metavar=field.rule.metavar)
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -127,18 +152,18 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def _value(field: dataclasses.Field[Any], raw: Any, source: str) -> Any:
-    if field.type is bool:
+def _value(field: _Field, raw: Any, source: str) -> Any:
+    if field.kind is bool:
         return _boolean(raw, source)
-    if field.type is int:
+    if field.kind is int:
         return _bounded(field, _integer(raw, source), source)
-    if field.type is float:
+    if field.kind is float:
         return _bounded(field, _seconds(raw, source), source)
     if not isinstance(raw, str) or not raw or "\0" in raw:
         raise SettingsError(f"{source} must be text, not {raw!r}")
-    if field.type is Path:
+    if field.kind is Path:
         return Path(raw)
-    choices = field.metadata.get("choices")
+    choices = get_args(field.kind)
     if choices and raw not in choices:
         raise SettingsError(f"{source} must be one of {', '.join(choices)}, not {raw!r}")
     return raw
@@ -175,12 +200,13 @@ def _seconds(raw: Any, source: str) -> float:
     return seconds
 
 
-def _bounded(field: dataclasses.Field[Any], number: Any, source: str) -> Any:
-    lowest = field.metadata.get("at_least", 0)
-    highest = field.metadata.get("at_most", math.inf)
-    if number < lowest or number > highest:
-        bounds = f"at least {lowest}" if highest == math.inf else f"{lowest}..{highest}"
+def _bounded(field: _Field, number: Any, source: str) -> Any:
+    rule = field.rule
+    if not rule.at_least <= number <= rule.at_most:
+        bounds = (
+            f"at least {rule.at_least}" if rule.at_most == math.inf else f"{rule.at_least}..{rule.at_most}"
+        )
         raise SettingsError(f"{source} must be {bounds}, not {number}")
-    if "above" in field.metadata and number <= field.metadata["above"]:
-        raise SettingsError(f"{source} must be more than {field.metadata['above']}, not {number}")
+    if number <= rule.above:
+        raise SettingsError(f"{source} must be more than {rule.above}, not {number}")
     return number

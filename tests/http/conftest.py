@@ -3,8 +3,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from http_client import Client
-from http_server import ServerProcess
+
+from tests.http.client import Client
+from tests.http.server import ServerProcess
 
 _numbers = itertools.count()
 

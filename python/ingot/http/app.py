@@ -70,7 +70,8 @@ class App:
         except asyncio.CancelledError:
             self._log.request(x, _GONE, time.perf_counter() - x.started)
             raise
-        except Exception as error:
+        # Whatever it is, the client gets an answer and the log the rest.
+        except Exception as error:  # noqa: BLE001
             response = self._refuse(x, _bug(error))
         self._log.request(x, response.status, time.perf_counter() - x.started)
         if self._service.draining:

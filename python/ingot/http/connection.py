@@ -69,7 +69,7 @@ def forgive(content: StreamReader) -> None:
 class Connection(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_broken", "_refuse")
+    __slots__ = ("_broken", "_lost", "_refuse")
 
     def __init__(
         self, server: "HttpServer", *, refuse: Refuse, loop: asyncio.AbstractEventLoop, **kwargs: Any
@@ -77,6 +77,13 @@ class Connection(RequestHandler):
         super().__init__(server, loop=loop, **kwargs)
         self._refuse = refuse
         self._broken = False
+        self._lost: asyncio.Future[None] | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone."""
+        super().connection_lost(exc)
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
 
     @property
     def busy(self) -> bool:
@@ -123,9 +130,9 @@ class Connection(RequestHandler):
             transport = self.transport
             if transport is not None and transport.can_write_eof():
                 transport.write_eof()
-            deadline = self._loop.time() + _LAST_WORDS_SECONDS
-            while self.transport is not None and self._loop.time() < deadline:
-                await asyncio.sleep(0.02)
+            if self.transport is not None:
+                self._lost = self._loop.create_future()
+                await asyncio.wait([self._lost], timeout=_LAST_WORDS_SECONDS)
             return response
 
         return answer

@@ -99,8 +99,8 @@ class IntakeGate:
         """Counts bytes in; raises `Overloaded` when they do not fit. One body alone always fits."""
         if self._in_flight and self._in_flight + size > self.settings.bytes_in_flight:
             raise Overloaded(
-                f"{self._in_flight} bytes of uploads are in progress, at most {self.settings.bytes_in_flight} are held: "
-                "try again in a moment"
+                f"{self._in_flight} bytes of uploads are in progress, at most "
+                f"{self.settings.bytes_in_flight} are held: try again in a moment"
             )
         self._in_flight += size
 

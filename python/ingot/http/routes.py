@@ -85,7 +85,7 @@ class Routes:
                 checks.check_query(request.query_embedding, None if query is None else query.shape[0])
             elif not body.one_dimensional:
                 raise WrongType(
-                    "the array has 2 dimensions: batches of queries are not offered by this server yet, send 1 dimension",
+                    "the array has 2 dimensions: batches of queries are not offered by this server yet, send 1",
                     field="query_embedding",
                 )
             assert query is not None

@@ -1,6 +1,6 @@
 """The fields of every request, as typed structs. `None` is absent; an empty `Raw` is absent.
 
-`Meta.later` names fields of the contract that come with a later version, and what to do until then.
+`LATER` names fields of the contract that come with a later version, and what to do until then.
 """
 
 from typing import ClassVar
@@ -54,7 +54,7 @@ class SearchRequest(Request):
     VECTORS = frozenset({"query_embedding"})
     LATER = {
         "filter_expr": f"{_NO_FILTERS}: leave `filter_expr` out and filter the answers",
-        "query_embeddings": "batches of queries are not offered by this server yet: send one `query_embedding` a request",
+        "query_embeddings": "batches of queries are not offered by this server yet: send one `query_embedding`",
         "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 

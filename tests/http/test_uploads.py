@@ -5,7 +5,8 @@ import re
 
 import numpy as np
 import pytest
-from http_client import GET, INSERT, JSON, NPY, SEARCH, STATS, Client, npy
+
+from tests.http.client import GET, INSERT, JSON, NPY, SEARCH, STATS, Client, npy
 
 ROWS = [[0.1, 0.2, 0.3], [0.4, 0.5, -0.6]]
 
@@ -47,7 +48,8 @@ def test_an_overwrite_replaces_vectors_ids_and_metadata(client: Client, tenant: 
     items = client.get(tenant, output_fields=["embedding"]).ok()
     assert [item["embedding"]["chunk_id"] for item in items] == ["a_0"]
     assert items[0]["metadata"] == {}
-    assert np.float32(items[0]["embedding"]["embedding"]).tolist() == np.float32(ROWS[1]).tolist()
+    stored = np.array(items[0]["embedding"]["embedding"], np.float32)
+    assert stored.tolist() == np.array(ROWS[1], np.float32).tolist()
 
 
 def test_the_same_upload_twice_leaves_the_state_of_once(client: Client, tenant: str) -> None:

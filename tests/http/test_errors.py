@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from http_client import DELETE, INSERT, SEARCH, STATS, Client, read_answer
 
 from ingot import errors, limits
+from tests.http.client import DELETE, INSERT, SEARCH, STATS, Client, read_answer
 
 ENGINE = Path(__file__).parents[2] / "rust" / "engine" / "src"
 
@@ -212,47 +212,45 @@ def test_positions_are_written_as_the_contract_does() -> None:
 
 
 def test_every_error_code_is_in_the_contract() -> None:
-    codes = set(
-        [
-            "MALFORMED_JSON",
-            "MALFORMED_NPY",
-            "MALFORMED_BODY",
-            "NON_FINITE_VALUE",
-            "ZERO_VECTOR",
-            "DIMENSION_MISMATCH",
-            "INVALID_ID",
-            "INVALID_LIMIT",
-            "DIGEST_MISMATCH",
-            "FORBIDDEN",
-            "TENANT_NOT_FOUND",
-            "SUB_TENANT_NOT_FOUND",
-            "NOT_FOUND",
-            "METHOD_NOT_ALLOWED",
-            "BODY_TIMEOUT",
-            "BODY_TOO_LARGE",
-            "URI_TOO_LONG",
-            "UNSUPPORTED_MEDIA_TYPE",
-            "HEADERS_TOO_LARGE",
-            "ALREADY_EXISTS",
-            "MISSING_FIELD",
-            "UNKNOWN_FIELD",
-            "WRONG_TYPE",
-            "CONFLICTING_FIELDS",
-            "RAGGED_ROWS",
-            "EMPTY_EMBEDDINGS",
-            "TOO_MANY_ROWS",
-            "TOO_MANY_COLUMNS",
-            "OVERLOADED",
-            "STARTING",
-            "DRAINING",
-            "TENANT_READ_ONLY",
-            "INTERNAL",
-            "OUTCOME_UNKNOWN",
-            "STORAGE_FAILED",
-            "CORRUPT_DATA",
-            "DISK_FULL",
-        ]
-    )
+    codes = {
+        "MALFORMED_JSON",
+        "MALFORMED_NPY",
+        "MALFORMED_BODY",
+        "NON_FINITE_VALUE",
+        "ZERO_VECTOR",
+        "DIMENSION_MISMATCH",
+        "INVALID_ID",
+        "INVALID_LIMIT",
+        "DIGEST_MISMATCH",
+        "FORBIDDEN",
+        "TENANT_NOT_FOUND",
+        "SUB_TENANT_NOT_FOUND",
+        "NOT_FOUND",
+        "METHOD_NOT_ALLOWED",
+        "BODY_TIMEOUT",
+        "BODY_TOO_LARGE",
+        "URI_TOO_LONG",
+        "UNSUPPORTED_MEDIA_TYPE",
+        "HEADERS_TOO_LARGE",
+        "ALREADY_EXISTS",
+        "MISSING_FIELD",
+        "UNKNOWN_FIELD",
+        "WRONG_TYPE",
+        "CONFLICTING_FIELDS",
+        "RAGGED_ROWS",
+        "EMPTY_EMBEDDINGS",
+        "TOO_MANY_ROWS",
+        "TOO_MANY_COLUMNS",
+        "OVERLOADED",
+        "STARTING",
+        "DRAINING",
+        "TENANT_READ_ONLY",
+        "INTERNAL",
+        "OUTCOME_UNKNOWN",
+        "STORAGE_FAILED",
+        "CORRUPT_DATA",
+        "DISK_FULL",
+    }
 
     def tree(cls: type[errors.IngotError]) -> list[type[errors.IngotError]]:
         return [cls, *(found for sub in cls.__subclasses__() for found in tree(sub))]

@@ -50,7 +50,8 @@ class Answer:
         detail: dict[str, Any] = body["detail"]
         assert detail["success"] is False
         assert detail["error_code"] == code, detail
-        assert isinstance(detail["message"], str) and detail["message"]
+        assert isinstance(detail["message"], str)
+        assert detail["message"]
         assert detail["request_id"] == self.headers["x-request-id"]
         assert re.fullmatch(r"[!-~]{1,128}", detail["request_id"])
         assert set(detail) <= {

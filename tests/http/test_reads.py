@@ -5,7 +5,8 @@ import struct
 
 import numpy as np
 import pytest
-from http_client import DELETE, GET, INSERT, NPY, SEARCH, STATS, STATUS, Client, npy
+
+from tests.http.client import DELETE, GET, INSERT, NPY, SEARCH, STATS, STATUS, Client, npy
 
 # Search.
 

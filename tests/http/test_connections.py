@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from http_client import INSERT, JSON, NPY, STATS, Answer, Client, npy, read_answer
-from http_server import DEADLINE, ServerProcess
+
+from tests.http.client import INSERT, JSON, NPY, STATS, Answer, Client, npy, read_answer
+from tests.http.server import DEADLINE, ServerProcess
 
 Start = Callable[..., ServerProcess]
 
