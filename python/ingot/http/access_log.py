@@ -4,11 +4,12 @@ Lines are handed to a thread in batches: an event loop must not wait for whoever
 """
 
 import asyncio
-import datetime
 import json
 import queue
+import re
 import sys
 import threading
+import time
 import traceback
 from typing import Any, TextIO
 
@@ -21,11 +22,24 @@ __all__ = ["ServerLog"]
 _BATCH_SECONDS = 0.02
 _BATCHES_WAITING = 256
 
+_PLAIN = re.compile(r"[\w.:/+@-]+", re.ASCII)
 
-def _now() -> str:
-    return (
-        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+
+class _Clock:
+    """The time as RFC 3339 text; the part that changes once a second is kept."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def now(self) -> str:
+        second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._text}.{nanoseconds // 1_000_000:03d}Z"
 
 
 class ServerLog:
@@ -35,6 +49,7 @@ class ServerLog:
         self._json = format == "json"
         self._stream = sys.stderr if stream is None else stream
         self._lines: list[str] = []
+        self._clock = _Clock()
         self._dropped = 0
         self._batches: queue.Queue[list[str] | None] = queue.Queue(_BATCHES_WAITING)
         self._thread = threading.Thread(target=self._write_batches, name="ingot-log", daemon=True)
@@ -42,23 +57,24 @@ class ServerLog:
 
     def request(self, exchange: Exchange, status: int, seconds: float) -> None:
         """The line of one request."""
-        facts: dict[str, Any] = {
-            "time": _now(),
-            "request_id": exchange.request_id,
-            "key_id": "-",
-            "tenant": exchange.tenant_id or "-",
-            "route": exchange.route,
-            "status": status,
-            "rows": exchange.rows,
-            "bytes": exchange.received,
-            "ms": round(seconds * 1000, 3),
-        }
-        self._put(facts)
+        # Written out rather than through `json.dumps` of a dict: half of what a small request costs besides aiohttp.
+        x, now, ms = exchange, self._clock.now(), seconds * 1000
+        if self._json:
+            self._line(
+                f'{{"time": "{now}", "request_id": {json.dumps(x.request_id)}, "key_id": "-", '
+                f'"tenant": {json.dumps(x.tenant_id or "-")}, "route": {json.dumps(x.route)}, "status": {status}, '
+                f'"rows": {x.rows}, "bytes": {x.received}, "ms": {ms:.3f}}}'
+            )
+        else:
+            self._line(
+                f"time={now} request_id={_text(x.request_id)} key_id=- tenant={_text(x.tenant_id or '-')} "
+                f"route={_text(x.route)} status={status} rows={x.rows} bytes={x.received} ms={ms:.3f}"
+            )
 
     def event(self, message: str, **facts: Any) -> None:
         """What the server does."""
         if self._json:
-            self._put({"time": _now(), "event": message, **facts})
+            self._line(json.dumps({"time": self._clock.now(), "event": message, **facts}))
         else:
             self._line(f"ingot: {message}")
 
@@ -66,21 +82,10 @@ class ServerLog:
         """An error that a client is not told the details of."""
         trace = "".join(traceback.format_exception(error))
         if self._json:
-            self._put(
-                {
-                    "time": _now(),
-                    "error": repr(error),
-                    "request_id": request_id,
-                    "route": route,
-                    "trace": trace,
-                }
-            )
+            facts = {"error": repr(error), "request_id": request_id, "route": route, "trace": trace}
+            self._line(json.dumps({"time": self._clock.now(), **facts}))
         else:
             self._line(f"ingot: error in request {_text(request_id)} ({route}):\n{trace.rstrip()}")
-
-    def _put(self, facts: dict[str, Any]) -> None:
-        # ASCII only, so that no client's text can end the line or move the cursor.
-        self._line(json.dumps(facts) if self._json else " ".join(f"{k}={_text(v)}" for k, v in facts.items()))
 
     def _line(self, line: str) -> None:
         self._lines.append(line)
@@ -120,9 +125,6 @@ class ServerLog:
         self._thread.join(timeout=1)
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str) and not (
-        value.isascii() and value.isprintable() and not set(value) & set(' "\\=')
-    ):
-        return json.dumps(value)
-    return str(value)
+def _text(value: str) -> str:
+    # ASCII only, so that no client's text can end the line, begin another field, or move the cursor.
+    return value if _PLAIN.fullmatch(value) else json.dumps(value)

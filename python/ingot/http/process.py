@@ -117,6 +117,7 @@ async def _serve(settings: Settings, sockets: list[socket.socket], version: str)
         for accepting in listening:
             accepting.close()
         await _drain(server, stop, settings.drain_timeout, log)
+        server.pre_shutdown()
         await server.shutdown(0.5)
         log.event("closing the data directory")
         await service.close()
