@@ -113,6 +113,6 @@ $(STAMPS)/python: requirements-dev.txt | tools
 
 $(STAMPS)/native: $(STAMPS)/python $(NATIVE_SOURCES)
 	@echo "make: building the native module (a few minutes the first time)"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" \
+	@PIP_QUIET=1 PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" \
 		$(BIN)/maturin develop --release --locked --quiet
 	@touch $@

@@ -60,7 +60,8 @@ def rust_imports(file: Path, root: Path, source: str | None = None) -> Iterator[
                 at += 2
             line = code.count("\n", 0, offset) + 1
             for path in _use_tree(words, at):
-                yield Import(own, (*base, *path), file, line)
+                importer = (*own, *(name for name, _ in inline)) if own else ()
+                yield Import(importer, (*base, *path), file, line)
 
 
 def _use_tree(words: list[str], at: int) -> Iterator[tuple[str, ...]]:

@@ -51,6 +51,7 @@ fn describe(error: &Error, fields: &Bound<'_, PyDict>) -> PyResult<&'static str>
         AlreadyExists { source_id },
         DiskFull,
         OutcomeUnknown,
+        GraphFailed { reason },
         TenantReadOnly { reason },
         StorageFailed { reason },
         CorruptData { reason },

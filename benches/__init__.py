@@ -1,0 +1,1 @@
+"""How fast ingot is, against what the machine allows, in one run: `make bench`."""

@@ -1,0 +1,57 @@
+"""Servers to compare with: `python -m benches.ceiling read|naive --port P`.
+
+`read` reads the body and answers: no upload over aiohttp can be faster. `naive` does what a handler in plain Python
+would do to check the numbers, and stores nothing.
+"""
+
+import argparse
+import io
+
+import numpy as np
+import orjson
+import uvloop
+from aiohttp import web
+
+LARGEST_BODY = 256 * 2**20
+PATH = "/embeddings/insert-raw-embeddings"
+
+
+async def read(request: web.Request) -> web.Response:
+    """The bare ceiling."""
+    body = await request.read()
+    return web.json_response({"bytes": len(body)})
+
+
+async def naive(request: web.Request) -> web.Response:
+    """`orjson.loads`, `np.asarray`, `np.isfinite`; `np.load` for npy."""
+    body = await request.read()
+    if request.content_type == "application/x-npy":
+        array = np.load(io.BytesIO(body), allow_pickle=False)
+    else:
+        array = np.asarray(orjson.loads(body)["embeddings"], np.float32)
+    if not np.isfinite(array).all():
+        raise web.HTTPBadRequest
+    return web.json_response({"rows": len(array)})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """As ours: 200 once it serves."""
+    return web.Response()
+
+
+def main() -> None:
+    """Serves until it is told to end."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("handler", choices=["read", "naive"])
+    parser.add_argument("--port", type=int, required=True)
+    options = parser.parse_args()
+    app = web.Application(client_max_size=LARGEST_BODY)
+    app.router.add_post(PATH, {"read": read, "naive": naive}[options.handler])
+    app.router.add_get("/readyz", ready)
+    web.run_app(
+        app, host="127.0.0.1", port=options.port, print=None, access_log=None, loop=uvloop.new_event_loop()
+    )
+
+
+if __name__ == "__main__":
+    main()

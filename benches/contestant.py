@@ -1,0 +1,77 @@
+"""A server that takes part: started on a free port, asked over HTTP, stopped."""
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+READY_WITHIN = 30.0
+INDEXED_WITHIN = 60.0
+
+
+class Contestant:
+    """One server process; a context manager."""
+
+    def __init__(self, name: str, module: list[str]) -> None:
+        self.name = name
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._command = [sys.executable, "-m", *module, "--port", str(self.port)]
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "Contestant":
+        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + READY_WITHIN
+        while self._status("/readyz")[0] != 200:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self._process.kill()
+                raise RuntimeError(f"{' '.join(self._command)}: not ready (exit code {self._process.wait()})")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=60)
+
+    def _status(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection), contextlib.suppress(OSError):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        return 0, b""
+
+    def settle(self, tenant: str) -> None:
+        """Returns when the tenant's graph is complete, so that the next server has the machine to itself."""
+        deadline = time.monotonic() + INDEXED_WITHIN
+        while time.monotonic() < deadline:
+            status, answer = self._status(f"/tenants/monitor?tenant_id={tenant}")
+            if status != 200:
+                raise RuntimeError(f"{self.name}: /tenants/monitor answered {status}")
+            counts = json.loads(answer)
+            if counts["indexed_rows"] >= counts["rows"]:
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.name}: {tenant} was not indexed within {INDEXED_WITHIN:.0f} s")
+
+
+def ours(data: Path) -> Contestant:
+    """`ingot serve`, every upload on disk before its answer."""
+    return Contestant("ingot", ["ingot", "serve", "--data", str(data)])
+
+
+def bare(handler: str) -> Contestant:
+    """One of `benches.ceiling`."""
+    return Contestant(handler, ["benches.ceiling", handler])

@@ -1,0 +1,93 @@
+"""A load generator: closed loop, one connection a client, in a process of its own.
+
+`python -m benches.load URL BODY.. --content-type T --clients N --requests M` sends the bodies in turn, M requests in
+all, and prints one JSON object. A client sends its next request when it has the answer to the last.
+"""
+
+import argparse
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of requests took; times in seconds, latencies sorted."""
+
+    seconds: float
+    answered: int
+    errors: dict[str, int]
+    latencies: list[float]
+
+
+def run(url: str, bodies: list[bytes], content_type: str, clients: int, requests: int) -> Load:
+    """Sends `requests` uploads over `clients` connections, after one that opens each connection and is not counted."""
+    address = urlsplit(url)
+    path = f"{address.path}?{address.query}" if address.query else address.path
+    headers = {"Content-Type": content_type}
+    waiting = list(islice(cycle(bodies), requests))
+    latencies: list[float] = []
+    errors: Counter[str] = Counter()
+    lock = threading.Lock()
+    start = threading.Barrier(clients + 1)
+
+    def client() -> None:
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+        connection.request("GET", "/readyz")
+        connection.getresponse().read()
+        start.wait()
+        while True:
+            with lock:
+                if not waiting:
+                    break
+                body = waiting.pop()
+            sent = time.perf_counter()
+            try:
+                connection.request("POST", path, body, headers)
+                response = connection.getresponse()
+                answer = response.read()
+                trouble = "" if response.status == 200 else f"{response.status} {answer[:200]!r}"
+            except (OSError, http.client.HTTPException) as failed:
+                connection.close()
+                trouble = type(failed).__name__
+            took = time.perf_counter() - sent
+            with lock:
+                if trouble:
+                    errors[trouble] += 1
+                else:
+                    latencies.append(took)
+        connection.close()
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    start.wait(timeout=60)
+    started = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    return Load(time.perf_counter() - started, len(latencies), dict(errors), sorted(latencies))
+
+
+def main() -> None:
+    """Reads the bodies from files, before the clock starts."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("bodies", nargs="+", type=Path)
+    parser.add_argument("--content-type", required=True)
+    parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=10)
+    options = parser.parse_args()
+    bodies = [path.read_bytes() for path in options.bodies]
+    print(
+        json.dumps(asdict(run(options.url, bodies, options.content_type, options.clients, options.requests)))
+    )
+
+
+if __name__ == "__main__":
+    main()
