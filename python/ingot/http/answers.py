@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from ingot import limits
-from ingot.errors import IngotError
+from ingot.errors import IngotError, InvalidLimit
 from ingot.schemas.checks import Insertion
 from ingot.service import Hits, Inserted, SourceStatus, TenantStats
 
@@ -122,8 +122,12 @@ async def hits_answer(hits: Hits, *, scored: bool) -> bytes:
             page.append(item)
         parts.append(orjson.dumps(page, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
         size += len(parts[-1])
-        if not scored and size >= limits.MAX_PAGE_BYTES:
-            break
+        if not scored and size > limits.MAX_PAGE_BYTES:
+            raise InvalidLimit(
+                f"the first {first + len(page)} rows are over {limits.MAX_PAGE_BYTES} bytes already, and cursors to the "
+                "rest are not offered by this server yet: lower `limit`, or select fewer rows",
+                field="limit",
+            )
     return b"[" + b",".join(parts) + b"]"
 
 
