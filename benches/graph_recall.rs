@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ingot_engine::codes::{Codes, TopCandidates};
@@ -51,6 +51,10 @@ fn measure(data: &Data) -> Result<(), Failure> {
     let codes = Arc::new(Codes::new(Metric::Cosine, dimension));
     let (coding, ()) = timed(|| data.rows.chunks_exact(data.columns).for_each(|row| codes.append(row)));
     rate("code, 1 thread", count, coding);
+    let cached = 256 * 1024 / data.columns / size_of::<f32>();
+    let rows = || data.rows.chunks_exact(data.columns).take(cached).cycle().take(count);
+    let (coding, ()) = timed(|| rows().for_each(|row| drop(black_box(codes.encode_query(row)))));
+    rate("code queries, 1 thread, in cache", count, coding);
     kernels(data, &codes);
 
     for (name, alternate) in [("contiguous parts", false), ("alternate rows", true)] {
@@ -66,6 +70,7 @@ fn measure(data: &Data) -> Result<(), Failure> {
         }
         println!("  memory {:.1} MB, saved {:.1} MB", mb(graph.memory_bytes()), mb(graph.to_bytes()?.len()));
     }
+    contended(data, &codes)?;
     if std::env::var_os("INGOT_BENCH_PLAIN").is_some() {
         plain(data, count)?;
     }
@@ -95,6 +100,38 @@ fn build(graph: &Graph, count: u32, alternate: bool) {
             }
         });
     }
+}
+
+/// Searches while the graph is built.
+fn contended(data: &Data, codes: &Arc<Codes>) -> Result<(), Failure> {
+    let graph = Graph::new(Arc::clone(codes), GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, THREADS)?;
+    let building = AtomicBool::new(true);
+    let (time, mut waits, refused) = std::thread::scope(|scope| {
+        let searcher = scope.spawn(|| {
+            let (mut waits, mut refused) = (Vec::new(), 0);
+            let mut queries = data.asked.chunks_exact(data.columns).cycle();
+            while let (true, Some(query)) = (building.load(Ordering::Relaxed), queries.next()) {
+                let query = codes.encode_query(query);
+                let (wait, found) = timed(|| graph.search(&query, SCORED_AGAIN, 64, None));
+                refused += usize::from(found.is_none());
+                waits.push(wait);
+            }
+            (waits, refused)
+        });
+        let (time, ()) = timed(|| build(&graph, codes.len() as u32, false));
+        building.store(false, Ordering::Relaxed);
+        searcher.join().map(|(waits, refused)| (time, waits, refused)).unwrap_or_default()
+    });
+    rate("build while one thread searches", codes.len(), time);
+    waits.sort();
+    let part = |percent: usize| waits.get(waits.len() * percent / 100).copied().unwrap_or_default();
+    println!(
+        "  {} searches meanwhile, {refused} refused; median {:?}, 99 % within {:?}",
+        waits.len(),
+        part(50),
+        part(99)
+    );
+    Ok(())
 }
 
 /// Scan of the codes, of the float32 rows, and the exact distance, on as much as stays in the cache and on

@@ -50,6 +50,7 @@ PACKAGE_FLOORS: Floors = (
     ("store",),
     ("settings", "completions"),
     ("schemas",),
+    ("completions",),
     ("service",),
     ("http",),
     ("cli",),

@@ -214,6 +214,8 @@ fn what_was_not_synced_is_kept_torn_and_out_of_order() {
     assert!(outcomes.iter().any(|o| (0..10).all(|sector| written(o, sector))), "all");
     assert!(outcomes.iter().any(|o| !written(o, 0) && written(o, 7)), "out of order");
     assert!(outcomes.iter().any(|o| written(o, 8) != written(o, 9) && o.len() == 5120), "torn");
+    let ends_torn = |o: &[u8]| (0..8).all(|sector| written(o, sector)) && written(o, 8) != written(o, 9);
+    assert!(outcomes.iter().any(|o| ends_torn(o)), "a prefix, torn at its end");
     assert!(outcomes.iter().any(|o| o.len() == 4096 && written(o, 7)), "length not extended");
     assert!(outcomes.iter().any(|o| o.len() == 5120 && !written(o, 8)), "length without data");
     assert!(
@@ -301,6 +303,22 @@ fn unsynced_names_are_kept_or_not_but_a_rename_never_half() {
         seen.insert((replaced, names.contains(&"new".into()), names.contains(&"other".into())));
     }
     assert_eq!(seen.len(), 6, "{seen:?}");
+}
+
+#[test]
+fn a_file_that_moved_twice_is_in_one_place_after_every_crash() {
+    let disk = disk_with(b"it");
+    disk.create_dir(Path::new("/other")).unwrap();
+    disk.rename(Path::new("/f"), Path::new("/other/g")).unwrap();
+    disk.rename(Path::new("/other/g"), Path::new("/h")).unwrap();
+    let mut seen = BTreeSet::new();
+    for seed in 0..SEEDS {
+        let left = disk.crash(seed).unwrap();
+        let places = ["/f", "/other/g", "/h"].map(|path| left.exists(Path::new(path)).unwrap());
+        assert_eq!(places.iter().filter(|there| **there).count(), 1, "seed {seed}: {places:?}");
+        seen.insert(places);
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
 }
 
 #[test]

@@ -40,10 +40,11 @@ impl Drop for Folder {
     }
 }
 
-/// This program again, running only `test`, which finds `part` in [`PART`].
-fn child(test: &str, part: &str) -> Command {
+/// This program again, running only `test`, which finds `part` in [`PART`]. What it leaves behind when it
+/// dies lies in `folder`.
+fn child(test: &str, part: &str, folder: &Folder) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture"]).env(PART, part);
+    command.args(["--exact", test, "--nocapture"]).env(PART, part).env("TMPDIR", &folder.0);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -119,7 +120,7 @@ fn damage_everywhere_does_not_use_up_the_mappings_of_the_process() {
     let name = "damage_everywhere_does_not_use_up_the_mappings_of_the_process";
     // In a process of its own: for a moment there is no mapping left for anyone.
     if part().is_none() {
-        assert!(child(name, "read").status().unwrap().success());
+        assert!(child(name, "read", &Folder::new()).status().unwrap().success());
         return;
     }
     let folder = Folder::new();
@@ -177,7 +178,8 @@ static mut BEFORE: libc::sigaction = {
 fn a_bus_error_that_is_not_ours_goes_where_it_went_before() {
     let name = "a_bus_error_that_is_not_ours_goes_where_it_went_before";
     let Some(part) = part() else {
-        let run = |part: &str| -> ExitStatus { child(name, part).status().unwrap() };
+        let folder = Folder::new();
+        let run = |part: &str| -> ExitStatus { child(name, part, &folder).status().unwrap() };
         assert_eq!(run("default").signal(), Some(libc::SIGBUS));
         assert_eq!(run("ignored").signal(), Some(libc::SIGBUS));
         assert_eq!(run("sent").signal(), Some(libc::SIGBUS));
@@ -255,7 +257,8 @@ fn the_lock_names_its_holder_and_dies_with_it() {
         return;
     }
     let folder = Folder::new();
-    let mut holder = child("the_lock_names_its_holder_and_dies_with_it", folder.0.to_str().unwrap());
+    let path = folder.0.to_str().unwrap();
+    let mut holder = child("the_lock_names_its_holder_and_dies_with_it", path, &folder);
     let mut holder = holder.stdin(Stdio::piped()).spawn().unwrap();
     wait_for_line(&mut holder);
     assert_eq!(refused(&folder.0), Some(holder.id()));

@@ -214,7 +214,7 @@ impl ChunkedRows {
         self.len() == 0
     }
 
-    /// Bytes allocated. Of a large chunk the system backs only what has been written.
+    /// Bytes allocated. Of large chunks the system backs only what has been written.
     pub fn allocated_bytes(&self) -> usize {
         let bytes = |chunk: usize, start: &AtomicPtr<u8>| {
             if start.load(Ordering::Relaxed).is_null() { 0 } else { capacity(chunk) * self.width }
@@ -260,12 +260,7 @@ impl ChunkedRows {
         let (chunk, offset) = locate(index);
         let mut start = self.chunks[chunk].load(Ordering::Relaxed);
         if start.is_null() {
-            let layout = self.layout(chunk);
-            // SAFETY: the layout is not empty: width and capacity are at least 1.
-            start = unsafe { alloc_zeroed(layout) };
-            if start.is_null() {
-                handle_alloc_error(layout);
-            }
+            start = allocate_zeroed(self.layout(chunk));
             self.chunks[chunk].store(start, Ordering::Release);
         }
         // SAFETY: the row lies inside the chunk, is initialised (zeros), and is beyond the published
@@ -289,9 +284,50 @@ impl Drop for ChunkedRows {
             let start = *self.chunks[chunk].get_mut();
             if !start.is_null() {
                 // SAFETY: allocated in `push_with` with this layout; `self` is the last to reach it.
-                unsafe { dealloc(start, self.layout(chunk)) };
+                unsafe { free(start, self.layout(chunk)) };
             }
         }
+    }
+}
+
+/// From this many bytes on, memory is mapped: it comes zeroed, in large pages where the system has them, and
+/// what is not yet written takes none. (The allocator would write zeros over all of it at once.)
+const MAPPED_FROM: usize = 1 << 20;
+
+/// Memory of `layout`, which is not empty and asks for no more alignment than that of a page; zeroed.
+fn allocate_zeroed(layout: Layout) -> *mut u8 {
+    if layout.size() < MAPPED_FROM {
+        // SAFETY: the layout is not empty.
+        let start = unsafe { alloc_zeroed(layout) };
+        if start.is_null() {
+            handle_alloc_error(layout);
+        }
+        return start;
+    }
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping, of nothing that exists.
+    let start = unsafe { libc::mmap(ptr::null_mut(), layout.size(), access, kind, -1, 0) };
+    if start == libc::MAP_FAILED {
+        handle_alloc_error(layout);
+    }
+    #[cfg(target_os = "linux")]
+    // SAFETY: the mapping just made. A refusal costs speed only.
+    unsafe {
+        libc::madvise(start, layout.size(), libc::MADV_HUGEPAGE);
+    }
+    start.cast()
+}
+
+/// # Safety
+/// `start` is of [`allocate_zeroed`] with the same layout, and is not used any more.
+unsafe fn free(start: *mut u8, layout: Layout) {
+    if layout.size() < MAPPED_FROM {
+        // SAFETY: the caller's promise; below the limit it came from the allocator.
+        unsafe { dealloc(start, layout) };
+    } else {
+        // SAFETY: the caller's promise; from the limit on it is a mapping of this size.
+        unsafe { libc::munmap(start.cast(), layout.size()) };
     }
 }
 
@@ -472,6 +508,19 @@ mod tests {
         assert_eq!(rows.contiguous(FIRST..1000).len(), (100 - FIRST) * 2);
         assert_eq!(rows.contiguous(3..5), [3, 0, 4, 0]);
         assert!(rows.contiguous(100..200).is_empty() && rows.contiguous(5..5).is_empty());
+    }
+
+    #[test]
+    fn rows_are_zero_before_they_are_filled_in_small_and_mapped_chunks() {
+        let rows = ChunkedRows::new(4096);
+        for _ in 0..MAPPED_FROM / 4096 * 3 {
+            rows.push_with(|row| {
+                assert!(row.iter().all(|&byte| byte == 0));
+                row.fill(7);
+            });
+        }
+        assert!(rows.contiguous(600..601).iter().all(|&byte| byte == 7));
+        assert!(rows.allocated_bytes() >= rows.len() * 4096);
     }
 
     #[test]

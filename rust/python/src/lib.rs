@@ -2,15 +2,34 @@
 
 use pyo3::prelude::*;
 
+mod array_unsafe;
 mod body;
+mod call;
 mod completions;
 mod errors;
 mod eventfd_unsafe;
+mod file_id;
+mod hits;
+mod inserted;
+mod stats;
+mod store;
 
 #[pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::array_unsafe::crc32c;
+    #[pymodule_export]
     use crate::body::{Body, BodyReader, Rows};
     #[pymodule_export]
     use crate::completions::Completions;
+    #[pymodule_export]
+    use crate::file_id::new_file_id;
+    #[pymodule_export]
+    use crate::hits::Hits;
+    #[pymodule_export]
+    use crate::inserted::{ChunkIds, Inserted};
+    #[pymodule_export]
+    use crate::stats::{SourceStatus, TenantStats};
+    #[pymodule_export]
+    use crate::store::Store;
 }

@@ -65,12 +65,11 @@ pub fn parse(text: &[u8]) -> Option<(f32, usize)> {
     if digits > SAFE_DIGITS && significant(&text[start..at]) > SAFE_DIGITS {
         return Some((exact(&text[..at])?, at));
     }
-    let value = match narrow(mantissa, exponent) {
-        Some(value) if negative => -value,
-        Some(value) => value,
-        None => exact(&text[..at])?,
-    };
-    Some((value, at))
+    match narrow(mantissa, exponent) {
+        // Signs are random: no branch.
+        Some(value) => Some((f32::from_bits(value.to_bits() | u32::from(negative) << 31), at)),
+        None => Some((exact(&text[..at])?, at)),
+    }
 }
 
 /// `mantissa * 10^exponent` rounded once to f32, or `None` when this way cannot prove it.

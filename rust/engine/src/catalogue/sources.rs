@@ -31,11 +31,7 @@ pub(super) struct Sources {
 impl Sources {
     /// `key` is the tenant's incarnation: nobody outside can choose ids that collide.
     pub(super) fn new(key: [u8; 16]) -> Self {
-        Self {
-            key,
-            parts: (0..PARTS).map(|_| RwLock::default()).collect(),
-            count: AtomicUsize::new(0),
-        }
+        Self { key, parts: (0..PARTS).map(|_| RwLock::default()).collect(), count: AtomicUsize::new(0) }
     }
 
     pub(super) fn hash(&self, sub_tenant: u32, source_id: &str) -> SourceKey {

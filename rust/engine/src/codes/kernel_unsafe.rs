@@ -63,6 +63,14 @@ pub fn l2(a: &[bf16], norm_a: f32, b: &[bf16], norm_b: f32) -> f32 {
     if square.is_finite() && !vanished { square.max(0.0).sqrt() } else { clamp(wide_square(a, b).sqrt()) }
 }
 
+/// `|a|`, at most `f32::MAX`.
+pub fn norm(a: &[bf16]) -> f32 {
+    match bf16::dot(a, a) {
+        Some(square) if square.is_finite() && square > TINY => square.sqrt(),
+        _ => clamp(wide_dot(a, a).sqrt()),
+    }
+}
+
 #[cold]
 fn wide_dot(a: &[bf16], b: &[bf16]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a.to_f32()) * f64::from(b.to_f32())).sum()

@@ -5,7 +5,7 @@
 //! L2: bfloat16, with the norm beside it.
 
 mod kernel_unsafe;
-mod quantise;
+mod quantise_unsafe;
 mod top;
 
 use std::io;
@@ -94,8 +94,8 @@ impl Codes {
         self.rows.push_with(|bytes| {
             // The norm first: whoever sees the row finds its norm.
             self.norms.push(match self.metric {
-                Metric::Cosine => quantise::int8(row, as_int8_mut(bytes)),
-                Metric::InnerProduct | Metric::L2 => quantise::bfloat16(row, as_bf16_mut(bytes)),
+                Metric::Cosine => quantise_unsafe::int8(row, as_int8_mut(bytes)),
+                Metric::InnerProduct | Metric::L2 => quantise_unsafe::bfloat16(row, as_bf16_mut(bytes)),
             });
         });
     }
@@ -109,12 +109,12 @@ impl Codes {
         match self.metric {
             Metric::Cosine => {
                 let mut values = vec![0; self.row_bytes()];
-                let norm = quantise::int8(query, &mut values);
+                let norm = quantise_unsafe::int8(query, &mut values);
                 QueryCode { values: Values::Int8(values), norm }
             }
             Metric::InnerProduct | Metric::L2 => {
                 let mut values = vec![bf16::ZERO; self.row_bytes() / size_of::<bf16>()];
-                let norm = quantise::bfloat16(query, &mut values);
+                let norm = quantise_unsafe::bfloat16(query, &mut values);
                 QueryCode { values: Values::Bf16(values), norm }
             }
         }
@@ -200,8 +200,8 @@ impl Codes {
             codes.rows.push_with(|bytes| {
                 bytes.copy_from_slice(&buffer);
                 codes.norms.push(match metric {
-                    Metric::Cosine => quantise::inverse_norm(as_int8(bytes)),
-                    Metric::InnerProduct | Metric::L2 => quantise::norm(as_bf16(bytes)),
+                    Metric::Cosine => quantise_unsafe::inverse_norm(as_int8(bytes)),
+                    Metric::InnerProduct | Metric::L2 => kernel_unsafe::norm(as_bf16(bytes)),
                 });
             });
         }

@@ -94,7 +94,8 @@ impl Collection {
             return Ok(());
         }
         let mut content: &[u8] = content;
-        let Ok(codes) = Codes::read_from(self.shared.metric, self.dimension, slots, &mut content as &mut dyn Read)
+        let Ok(codes) =
+            Codes::read_from(self.shared.metric, self.dimension, slots, &mut content as &mut dyn Read)
         else {
             return Ok(());
         };
@@ -106,8 +107,13 @@ impl Collection {
         if indexed > slots {
             return Ok(());
         }
-        let graph =
-            Graph::from_bytes(codes, GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, self.shared.graph_threads, content);
+        let graph = Graph::from_bytes(
+            codes,
+            GRAPH_CONNECTIVITY,
+            GRAPH_EXPANSION_ADD,
+            self.shared.graph_threads,
+            content,
+        );
         if let Ok(graph) = graph {
             let _ = generation.graph.set(Arc::new(graph));
             generation.backlog.loaded(indexed);

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use super::Collection;
 use super::generation::{ALIVE, Generation};
-use crate::error::{Error, Result};
 use crate::codes::Codes;
+use crate::error::{Error, Result};
 use crate::graph::{Feed, Graph};
 use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, GRAPH_FROM_ROWS};
 
@@ -137,11 +137,7 @@ impl Collection {
         Ok(())
     }
 
-    fn graph<'a>(
-        &self,
-        generation: &'a Generation,
-        codes: &Arc<Codes>,
-    ) -> Result<&'a Arc<Graph>> {
+    fn graph<'a>(&self, generation: &'a Generation, codes: &Arc<Codes>) -> Result<&'a Arc<Graph>> {
         if let Some(graph) = generation.graph.get() {
             return Ok(graph);
         }

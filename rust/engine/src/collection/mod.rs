@@ -16,7 +16,7 @@ pub use span::Span;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
@@ -61,6 +61,8 @@ pub struct Collection {
     /// Slots of the current generation whose graph is saved.
     saved: AtomicU32,
     failed: AtomicBool,
+    /// Places it has in the indexer's queue.
+    queued: AtomicUsize,
 }
 
 impl Collection {
@@ -83,6 +85,7 @@ impl Collection {
             making_graph: Mutex::new(()),
             saved: AtomicU32::new(0),
             failed: AtomicBool::new(false),
+            queued: AtomicUsize::new(0),
         }
     }
 
@@ -131,7 +134,8 @@ impl Collection {
         }
         let indexed = generation.backlog.indexed();
         let slots = living.iter().flat_map(|&range| generation.spans.slots_of(range));
-        let within = slots.map(|span| u64::from(indexed.clamp(span.first_slot, span.end_slot()) - span.first_slot));
+        let within =
+            slots.map(|span| u64::from(indexed.clamp(span.first_slot, span.end_slot()) - span.first_slot));
         (total, within.sum())
     }
 
@@ -155,6 +159,13 @@ impl Collection {
         self.current.load().living(rows)
     }
 
+    /// The batches that have slots for any of `rows`.
+    pub fn batches_in(&self, rows: RowRange) -> Vec<u32> {
+        let mut batches: Vec<u32> = self.current.load().spans.slots_of(rows).map(|span| span.batch).collect();
+        batches.dedup();
+        batches
+    }
+
     /// Does one share of background work, for one of `workers`.
     ///
     /// # Errors
@@ -175,6 +186,27 @@ impl Collection {
             self.failed.store(true, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// Takes a place in a queue of background work in which it may have `most`.
+    pub fn enqueue(&self, most: usize) -> bool {
+        let place = |places| (places < most).then_some(places + 1);
+        self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, place).is_ok()
+    }
+
+    /// Gives a place in the queue back.
+    pub fn dequeue(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether there may be background work to do.
+    pub fn wants_work(&self) -> bool {
+        !self.is_idle() || self.rebuilding_wanted()
+    }
+
+    /// Ends background work; whoever is at it finishes its share.
+    pub fn stop(&self) {
+        self.failed.store(true, Ordering::Relaxed);
     }
 
     /// Whether nothing is left to be coded or added to the graph.

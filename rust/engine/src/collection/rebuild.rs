@@ -31,6 +31,11 @@ impl Journal {
 }
 
 impl Collection {
+    /// Whether the current generation should be, or is being, replaced.
+    pub(super) fn rebuilding_wanted(&self) -> bool {
+        mostly_dead(&self.current.load())
+    }
+
     /// Does one share of a rebuild, if one is needed or under way.
     ///
     /// # Errors
@@ -53,8 +58,7 @@ impl Collection {
                     // Rows dead at this LSN are dead for every view that will ever see the next generation.
                     let id = self.shared.visible.load(Ordering::Acquire);
                     let next = Arc::new(Generation::new(id));
-                    *rebuilding =
-                        Some(Journal { next: Arc::clone(&next), carried: 0, deaths: Vec::new() });
+                    *rebuilding = Some(Journal { next: Arc::clone(&next), carried: 0, deaths: Vec::new() });
                     next
                 }
             }

@@ -151,7 +151,8 @@ impl Collection {
             let code = codes.encode_query(query);
             let graph = generation.graph.get().filter(|_| indexed > 0);
             let ef = options.ef.unwrap_or(DEFAULT_EF).max(count);
-            let filter = (!untouched || generation.slots() > view.born).then_some(&visible as &dyn Fn(u32) -> bool);
+            let filter =
+                (!untouched || generation.slots() > view.born).then_some(&visible as &dyn Fn(u32) -> bool);
             if let Some(nearest) = graph.and_then(|graph| graph.search(&code, count, ef, filter)) {
                 slots.extend(nearest.into_iter().map(|(_, slot)| slot));
                 unsearched.start = indexed;

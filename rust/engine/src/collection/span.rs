@@ -97,8 +97,7 @@ impl Spans {
                 let end_row = (span.first_row + u64::from(span.count)).min(rows.end());
                 // Both lie within the span, whose length is a u32.
                 #[allow(clippy::cast_possible_truncation)]
-                let (skipped, count) =
-                    ((first_row - span.first_row) as u32, (end_row - first_row) as u32);
+                let (skipped, count) = ((first_row - span.first_row) as u32, (end_row - first_row) as u32);
                 Span { first_slot: span.first_slot + skipped, count, first_row, batch: span.batch }
             })
     }
@@ -134,10 +133,8 @@ mod tests {
     #[test]
     fn ranges_are_cut_at_both_ends() {
         let spans = spans();
-        let cut: Vec<(u32, u32, u64)> = spans
-            .in_slots(3..8)
-            .map(|span| (span.first_slot, span.count, span.first_row))
-            .collect();
+        let cut: Vec<(u32, u32, u64)> =
+            spans.in_slots(3..8).map(|span| (span.first_slot, span.count, span.first_row)).collect();
         assert_eq!(cut, [(3, 2, 13), (5, 1, 20), (6, 2, 30)]);
         let cut: Vec<(u32, u32)> = spans
             .slots_of(RowRange { first: 14, count: 18 })

@@ -1,10 +1,10 @@
 //! Distances of float32 rows: the one place where an answered distance and its score are computed.
 //! Knows vectors; does not know codes, slots or files.
 
-use std::iter::Sum;
-use std::ops::AddAssign;
+mod sums_unsafe;
 
 use crate::vector::Metric;
+use sums_unsafe::{dot_and_difference, dot_and_square, rough_dot_and_difference, rough_dot_and_square};
 
 /// A query and what of it is computed once.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Query {
 
 /// Prepares a query of finite numbers.
 pub fn prepare(metric: Metric, query: &[f32]) -> Query {
-    let norm = dot(query, query).sqrt();
+    let norm = dot_and_square(query, query).0.sqrt();
     Query { metric, values: query.to_vec(), norm }
 }
 
@@ -46,11 +46,11 @@ impl Query {
     pub fn distance(&self, row: &[f32]) -> f32 {
         match self.metric {
             Metric::Cosine => {
-                let [dot, square] = dot_and_square(&self.values, row);
+                let (dot, square) = dot_and_square(&self.values, row);
                 (1.0 - self.cosine(dot, square)) as f32
             }
-            Metric::InnerProduct => clamp(0.0 - dot(&self.values, row)),
-            Metric::L2 => clamp(difference_square(&self.values, row).sqrt()),
+            Metric::InnerProduct => clamp(0.0 - dot_and_difference(&self.values, row).0),
+            Metric::L2 => clamp(dot_and_difference(&self.values, row).1.sqrt()),
         }
     }
 
@@ -61,19 +61,19 @@ impl Query {
         const SMALLEST: f32 = 1e-28;
         match self.metric {
             Metric::Cosine => {
-                let [dot, square] = rough_dot_and_square(&self.values, row);
+                let (dot, square) = rough_dot_and_square(&self.values, row);
                 if dot.is_finite() && square.is_finite() && square > SMALLEST && self.norm > 1e-14 {
                     return (1.0 - self.cosine(f64::from(dot), f64::from(square))) as f32;
                 }
             }
             Metric::InnerProduct => {
-                let dot = rough_dot(&self.values, row);
+                let (dot, _) = rough_dot_and_difference(&self.values, row);
                 if dot.is_finite() && dot.abs() > SMALLEST {
                     return -dot;
                 }
             }
             Metric::L2 => {
-                let square = rough_difference_square(&self.values, row);
+                let (_, square) = rough_dot_and_difference(&self.values, row);
                 if square.is_finite() && square > SMALLEST {
                     return square.sqrt();
                 }
@@ -91,60 +91,6 @@ impl Query {
 /// The nearest finite float32.
 fn clamp(distance: f64) -> f32 {
     distance.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
-}
-
-/// Independent sums, which the compiler keeps in vector registers.
-const LANES: usize = 16;
-
-/// The sums of `N` terms of the pairs of `a` and `b`, taken in one pass.
-#[inline(always)]
-fn sums<S, const N: usize>(a: &[f32], b: &[f32], terms: impl Fn(S, S) -> [S; N]) -> [S; N]
-where
-    S: Copy + Default + From<f32> + AddAssign + Sum,
-{
-    let mut lanes = [[S::default(); LANES]; N];
-    let (whole_a, rest_a) = a.as_chunks::<LANES>();
-    let (whole_b, rest_b) = b.as_chunks::<LANES>();
-    for (a, b) in whole_a.iter().zip(whole_b) {
-        for lane in 0..LANES {
-            let terms = terms(a[lane].into(), b[lane].into());
-            for (sum, term) in lanes.iter_mut().zip(terms) {
-                sum[lane] += term;
-            }
-        }
-    }
-    for (lane, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
-        for (sum, term) in lanes.iter_mut().zip(terms(a.into(), b.into())) {
-            sum[lane] += term;
-        }
-    }
-    lanes.map(|lanes| lanes.into_iter().sum())
-}
-
-/// `(a . b, b . b)`
-fn dot_and_square(a: &[f32], b: &[f32]) -> [f64; 2] {
-    sums(a, b, |a: f64, b| [a * b, b * b])
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    sums(a, b, |a: f64, b| [a * b])[0]
-}
-
-/// `|a - b|^2`
-fn difference_square(a: &[f32], b: &[f32]) -> f64 {
-    sums(a, b, |a: f64, b| [(a - b) * (a - b)])[0]
-}
-
-fn rough_dot_and_square(a: &[f32], b: &[f32]) -> [f32; 2] {
-    sums(a, b, |a: f32, b| [a * b, b * b])
-}
-
-fn rough_dot(a: &[f32], b: &[f32]) -> f32 {
-    sums(a, b, |a: f32, b| [a * b])[0]
-}
-
-fn rough_difference_square(a: &[f32], b: &[f32]) -> f32 {
-    sums(a, b, |a: f32, b| [(a - b) * (a - b)])[0]
 }
 
 #[cfg(test)]

@@ -165,3 +165,98 @@ impl Drop for Turn<'_> {
         gate.changed[Side::Exclusive as usize].notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// Counts who is in the graph and checks that they may be there together.
+    #[derive(Default)]
+    struct Inside([AtomicUsize; 2]);
+
+    impl Inside {
+        fn visit(&self, side: Side, limit: usize, turn: Turn<'_>) {
+            let own = self.0[side as usize].fetch_add(1, Ordering::SeqCst) + 1;
+            assert!(own <= limit, "{own} at the same time");
+            thread::yield_now();
+            assert_eq!(self.0[1 - side as usize].load(Ordering::SeqCst), 0, "an add beside a search");
+            self.0[side as usize].fetch_sub(1, Ordering::SeqCst);
+            drop(turn);
+        }
+    }
+
+    #[test]
+    fn adds_and_searches_are_never_in_together_and_neither_starves() {
+        const ROUNDS: usize = 2000;
+        let (gate, inside) = (Gate::new(2), Inside::default());
+        let (adders_left, growths) = (AtomicUsize::new(3), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..ROUNDS {
+                        inside.visit(Side::Add, 2, gate.add());
+                    }
+                    adders_left.fetch_sub(1, Ordering::SeqCst);
+                });
+                // As many admitted searches, however many are refused: ends only if neither side starves.
+                scope.spawn(|| {
+                    let mut admitted = 0;
+                    while admitted < ROUNDS {
+                        if let Some(turn) = gate.search() {
+                            inside.visit(Side::Search, 2, turn);
+                            admitted += 1;
+                        }
+                    }
+                });
+            }
+            scope.spawn(|| {
+                while adders_left.load(Ordering::SeqCst) > 0 {
+                    let turn = gate.exclusive();
+                    assert!(inside.0.iter().all(|side| side.load(Ordering::SeqCst) == 0));
+                    drop(turn);
+                    growths.fetch_add(1, Ordering::SeqCst);
+                    drop(gate.read());
+                }
+            });
+        });
+        assert!(growths.into_inner() > 0);
+    }
+
+    #[test]
+    fn a_long_reading_keeps_adds_out_and_lets_searches_in() {
+        let gate = Gate::new(1);
+        let added = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reading = gate.read();
+            scope.spawn(|| {
+                drop(gate.add());
+                added.store(true, Ordering::SeqCst);
+            });
+            while gate.state.lock().waiting[Side::Add as usize] == 0 {
+                thread::yield_now();
+            }
+            for _ in 0..10 {
+                assert!(gate.search().is_some());
+            }
+            assert!(!added.load(Ordering::SeqCst));
+            drop(reading);
+        });
+        assert!(added.into_inner());
+    }
+
+    #[test]
+    fn a_search_waits_no_longer_than_its_patience() {
+        let gate = Gate::new(1);
+        let adding = gate.add();
+        assert!(gate.search().is_none(), "an add that does not end");
+        drop(adding);
+        let closed = gate.exclusive();
+        assert!(gate.search().is_none(), "a closed graph");
+        drop(closed);
+        let first = gate.search();
+        assert!(first.is_some() && gate.search().is_none(), "more searches than places");
+    }
+}

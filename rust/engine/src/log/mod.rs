@@ -59,6 +59,8 @@ pub struct Log {
     last_lsn: u64,
     /// Whether this opening has cut the tail and begun its epoch; false again after a failed write.
     begun: bool,
+    poisoned: bool,
+    appended: bool,
 }
 
 impl Log {
@@ -83,6 +85,8 @@ impl Log {
             epoch: 1,
             last_lsn: 0,
             begun: true,
+            poisoned: false,
+            appended: true,
         };
         log.add_segment()?;
         Ok(log)
@@ -113,6 +117,8 @@ impl Log {
             epoch: ends.epoch,
             last_lsn: ends.lsn,
             begun: false,
+            poisoned: false,
+            appended: false,
         })
     }
 
@@ -157,16 +163,11 @@ impl Log {
     }
 
     /// Writes behind the tail what fits there.
-    fn write(
-        &mut self,
-        drafts: &[&Draft],
-        length: u64,
-    ) -> std::result::Result<Vec<Position>, AppendError> {
+    fn write(&mut self, drafts: &[&Draft], length: u64) -> std::result::Result<Vec<Position>, AppendError> {
         self.tail
             .allocate(length, self.sizes)
             .map_err(|cause| AppendError::NothingWritten(Error::storage("allocating log space", &cause)))?;
-        let seed =
-            Seed { incarnation: self.incarnation, segment: self.tail.number(), epoch: self.epoch };
+        let seed = Seed { incarnation: self.incarnation, segment: self.tail.number(), epoch: self.epoch };
         let place = Place { seed, durable_end: self.tail.end() };
         let headers: Vec<Vec<u8>> = drafts.iter().map(|draft| draft.encode_header(place)).collect();
         let mut positions = Vec::with_capacity(drafts.len());
@@ -179,9 +180,10 @@ impl Log {
             offset += draft.record_length();
         }
         if let Err(cause) = self.tail.append(&parts, length) {
-            self.begun = false;
+            (self.begun, self.poisoned) = (false, true);
             return Err(AppendError::Unknown(Error::storage("writing to the log", &cause)));
         }
+        self.appended = true;
         if let Some(last) = drafts.last() {
             self.last_lsn = last.lsn;
         }
@@ -213,7 +215,7 @@ impl Log {
             .reopen(&*self.storage, &path)
             .map_err(|cause| Error::TenantReadOnly { reason: format!("repairing the log: {cause}") })?;
         self.epoch += 1;
-        self.begun = true;
+        (self.begun, self.poisoned) = (true, false);
         Ok(())
     }
 
@@ -234,6 +236,16 @@ impl Log {
         self.segments.push(segment);
         self.tail = tail;
         Ok(())
+    }
+
+    /// Whether a write failed and has not been repaired yet.
+    pub const fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// Whether this opening has written anything.
+    pub const fn has_appended(&self) -> bool {
+        self.appended
     }
 
     /// Gives back the space allocated ahead.

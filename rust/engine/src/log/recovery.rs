@@ -210,9 +210,8 @@ impl Walk<'_> {
         };
         let header = record.header;
         let expected = if header.kind == Kind::Seal { lsn } else { lsn + 1 };
-        let fits = header.lsn == expected
-            && header.epoch >= epoch
-            && header.record_length() <= self.length - offset;
+        let fits =
+            header.lsn == expected && header.epoch >= epoch && header.record_length() <= self.length - offset;
         Ok(fits.then_some(header))
     }
 
@@ -220,9 +219,7 @@ impl Walk<'_> {
         let record = self.segment.record(offset)?;
         let body = self.segment.bytes(offset + u64::from(header.header_length), header.body_length)?;
         let blocks = body.chunks(usize::try_from(BLOCK).unwrap_or(usize::MAX));
-        Ok(blocks
-            .zip(0..)
-            .all(|(block, index)| record.block_checksum(index) == Some(crc32c(block))))
+        Ok(blocks.zip(0..).all(|(block, index)| record.block_checksum(index) == Some(crc32c(block))))
     }
 }
 

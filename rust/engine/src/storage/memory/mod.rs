@@ -3,7 +3,7 @@
 //!
 //! It is as unkind as a file system may be. Writes are kept sector by sector, in any order; a new length
 //! is kept or not, whatever happened to the data. A name is kept once its directory was synced (for a
-//! rename: the directory it went to), whether or not the file it stands for was.
+//! rename: the directory it went to), whether or not the file it stands for was, or the directory's own name.
 
 mod content;
 mod crash;

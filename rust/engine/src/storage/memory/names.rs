@@ -171,16 +171,21 @@ impl Names {
     /// The names, and the files they stand for, after a crash.
     pub(super) fn after_crash(&self, kept: &mut Kept) -> io::Result<Self> {
         let mut left: Vec<_> = self.directories.iter().map(|directory| directory.durable.clone()).collect();
-        let mut gone = HashSet::new();
+        // Nothing is left of a change whose ground is gone: the name it builds on, or the new directory.
+        let (mut gone, mut unmade) = (HashSet::new(), HashSet::new());
         let keeps = kept.names(self.pending.len());
         for (change, keep) in self.pending.iter().zip(keeps) {
-            // Nothing is left of a change whose ground is gone.
-            if keep && !change.edits.iter().any(|(place, _)| gone.contains(place)) {
+            let stands = |(place, _): &(Place, _)| !gone.contains(place) && !unmade.contains(&place.0);
+            if keep && change.edits.iter().all(stands) {
                 for ((number, name), entry) in change.edits.clone() {
                     edit(&mut left[number], name, entry);
                 }
-            } else {
-                gone.extend(change.edits.iter().map(|(place, _)| place.clone()));
+                continue;
+            }
+            gone.extend(change.edits.iter().map(|(place, _)| place.clone()));
+            // A directory that was made, not renamed.
+            if let [(_, Some(Entry::Directory(number)))] = change.edits[..] {
+                unmade.insert(number);
             }
         }
         for number in unreachable(&left) {

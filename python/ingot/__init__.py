@@ -1,0 +1,22 @@
+"""ingot: a store for embeddings, durable and searchable at once.
+
+In process: `store = ingot.open("data")`. As a service: `ingot serve --data data`.
+"""
+
+from ingot import errors
+from ingot._native import ChunkIds, Hits, Inserted, SourceStatus, TenantStats, crc32c
+from ingot.errors import IngotError
+from ingot.store import Store, open  # noqa: A004
+
+__all__ = [
+    "ChunkIds",
+    "Hits",
+    "IngotError",
+    "Inserted",
+    "SourceStatus",
+    "Store",
+    "TenantStats",
+    "crc32c",
+    "errors",
+    "open",
+]

@@ -1,0 +1,490 @@
+"""Everything that can go wrong, as one tree grouped by what the caller can do about it.
+
+    IngotError
+    ├── InputError (ValueError)          change the input
+    │   ├── MalformedError               400: MalformedJson MalformedNpy MalformedBody
+    │   ├── ValueRefused                 400: NonFiniteValue ZeroVector DimensionMismatch InvalidId
+    │   │                                     InvalidLimit DigestMismatch
+    │   ├── ShapeError                   422: MissingField UnknownField NotOffered WrongType ConflictingFields
+    │   │                                     RaggedRows EmptyEmbeddings TooManyRows TooManyColumns
+    │   └── RequestRefused               4xx: Forbidden MethodNotAllowed BodyTimeout BodyTooLarge
+    │                                         MetadataTooLarge UriTooLong UnsupportedMediaType HeadersTooLarge
+    ├── NotFoundError (LookupError)      choose another name: TenantNotFound SubTenantNotFound NotFound
+    ├── AlreadyExists                    choose another name, or overwrite
+    ├── RetryLater                       wait: Overloaded Starting Draining TenantReadOnly
+    ├── StorageError                     call an operator: DiskFull OutcomeUnknown StorageFailed CorruptData
+    │   └── OpenError                    the directory cannot be opened: DirectoryInUse FormatTooNew
+    ├── UsageError (RuntimeError)        the way it was called: Closed Forked
+    └── InternalError                    our bug: GraphFailed
+
+Every class has the `status` and the `error_code` of the wire contract; what is known about the place of an
+error is an attribute (`row`, `column`, `field`, ...), None where it is not known.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+__all__ = ["IngotError", "from_engine"]
+
+
+class IngotError(Exception):
+    """Base of every error of ingot."""
+
+    status: ClassVar[int] = 500
+    error_code: ClassVar[str] = "INTERNAL"
+    #: What a stranger is told in place of the message, where that may name files.
+    public: ClassVar[str | None] = None
+
+    row: int | None = None
+    column: int | None = None
+    field: str | None = None
+    offset: int | None = None
+    expected: Any = None
+    got: Any = None
+    limit: int | None = None
+    value: str | None = None
+    reason: str | None = None
+    source_id: str | None = None
+    pid: int | None = None
+    retry_after: int | None = None
+    allow: str | None = None
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(details)
+
+    @property
+    def message(self) -> str:
+        """What is wrong, where, and what would be right."""
+        return str(self.args[0])
+
+
+# Change the input.
+class InputError(IngotError, ValueError):
+    """What was sent has to change."""
+
+    status = 400
+    error_code = "MALFORMED_BODY"
+
+
+class MalformedError(InputError):
+    """Bytes that cannot be parsed."""
+
+
+class MalformedJson(MalformedError):
+    """Text that is not strict JSON; `offset` is the byte where it goes wrong."""
+
+    error_code = "MALFORMED_JSON"
+
+
+class MalformedNpy(MalformedError):
+    """Bytes that are not a `.npy` array of numbers."""
+
+    error_code = "MALFORMED_NPY"
+
+
+class MalformedBody(MalformedError):
+    """A request that breaks HTTP or its query string."""
+
+
+class ValueRefused(InputError):
+    """A value that is well formed and not allowed."""
+
+
+class NonFiniteValue(ValueRefused):
+    """A number that is not finite as float32, at `row` (None in a query) and `column`."""
+
+    error_code = "NON_FINITE_VALUE"
+
+
+class ZeroVector(ValueRefused):
+    """An all-zero vector where the metric is cosine."""
+
+    error_code = "ZERO_VECTOR"
+
+
+class DimensionMismatch(ValueRefused):
+    """Vectors of `got` numbers for a tenant of dimension `expected`."""
+
+    error_code = "DIMENSION_MISMATCH"
+
+
+class InvalidId(ValueRefused):
+    """An id that is empty, too long, or holds a character that ids may not hold."""
+
+    error_code = "INVALID_ID"
+
+
+class InvalidLimit(ValueRefused):
+    """A `limit` outside 1..`limit`."""
+
+    error_code = "INVALID_LIMIT"
+
+
+class DigestMismatch(ValueRefused):
+    """The CRC-32C that was sent is not that of the rows."""
+
+    error_code = "DIGEST_MISMATCH"
+
+
+class ShapeError(InputError):
+    """Well formed, and of the wrong shape."""
+
+    status = 422
+    error_code = "WRONG_TYPE"
+
+
+class MissingField(ShapeError):
+    """A required `field` is absent."""
+
+    error_code = "MISSING_FIELD"
+
+
+class UnknownField(ShapeError):
+    """A `field` or parameter that does not exist."""
+
+    error_code = "UNKNOWN_FIELD"
+
+
+class NotOffered(UnknownField):
+    """A part of the contract that this version does not offer yet."""
+
+
+class WrongType(ShapeError):
+    """A value of another type than `expected`."""
+
+
+class ConflictingFields(ShapeError):
+    """Fields that contradict or exclude each other."""
+
+    error_code = "CONFLICTING_FIELDS"
+
+
+class RaggedRows(ShapeError):
+    """A `row` of another length than the rows before it."""
+
+    error_code = "RAGGED_ROWS"
+
+
+class EmptyEmbeddings(ShapeError):
+    """No row, or rows without columns."""
+
+    error_code = "EMPTY_EMBEDDINGS"
+
+
+class TooManyRows(ShapeError):
+    """More rows than an upload may have."""
+
+    error_code = "TOO_MANY_ROWS"
+
+
+class TooManyColumns(ShapeError):
+    """More numbers than a row may have."""
+
+    error_code = "TOO_MANY_COLUMNS"
+
+
+class RequestRefused(InputError):
+    """A request that is refused before its content is looked at."""
+
+
+class Forbidden(RequestRefused):
+    """The caller may not do this."""
+
+    status = 403
+    error_code = "FORBIDDEN"
+
+
+class MethodNotAllowed(RequestRefused):
+    """The path exists and takes only the methods in `allow`."""
+
+    status = 405
+    error_code = "METHOD_NOT_ALLOWED"
+
+
+class BodyTimeout(RequestRefused):
+    """The body did not arrive in time."""
+
+    status = 408
+    error_code = "BODY_TIMEOUT"
+
+
+class BodyTooLarge(RequestRefused):
+    """The body is over `limit` bytes."""
+
+    status = 413
+    error_code = "BODY_TOO_LARGE"
+
+
+class MetadataTooLarge(BodyTooLarge):
+    """Metadata of a source over `limit` bytes."""
+
+
+class UriTooLong(RequestRefused):
+    """The request line is too long."""
+
+    status = 414
+    error_code = "URI_TOO_LONG"
+
+
+class UnsupportedMediaType(RequestRefused):
+    """A content type or content encoding that is not understood."""
+
+    status = 415
+    error_code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class HeadersTooLarge(RequestRefused):
+    """The header fields are too many or too long."""
+
+    status = 431
+    error_code = "HEADERS_TOO_LARGE"
+
+
+# Choose another name.
+class NotFoundError(IngotError, LookupError):
+    """What was named is not there."""
+
+    status = 404
+    error_code = "NOT_FOUND"
+
+
+class TenantNotFound(NotFoundError):
+    """No such tenant."""
+
+    error_code = "TENANT_NOT_FOUND"
+
+
+class SubTenantNotFound(NotFoundError):
+    """No such sub-tenant."""
+
+    error_code = "SUB_TENANT_NOT_FOUND"
+
+
+class NotFound(NotFoundError):
+    """No such source or path."""
+
+
+class AlreadyExists(IngotError):
+    """The source exists and `upsert` is false."""
+
+    status = 409
+    error_code = "ALREADY_EXISTS"
+
+
+# Wait.
+class RetryLater(IngotError):
+    """The same request can succeed in `retry_after` seconds."""
+
+    status = 503
+    error_code = "OVERLOADED"
+    retry_after: int | None = 1
+
+
+class Overloaded(RetryLater):
+    """Too much is being done already."""
+
+
+class Starting(RetryLater):
+    """The server is still opening its data."""
+
+    error_code = "STARTING"
+
+
+class Draining(RetryLater):
+    """The server is going down."""
+
+    error_code = "DRAINING"
+    retry_after = 5
+
+
+class TenantReadOnly(RetryLater):
+    """The tenant takes no writes until its log is repaired."""
+
+    error_code = "TENANT_READ_ONLY"
+    public = "the tenant takes no writes at present; it can be read"
+    retry_after = 30
+
+
+# Call an operator.
+class StorageError(IngotError):
+    """The machine under the store failed."""
+
+    error_code = "STORAGE_FAILED"
+    public: ClassVar[str | None] = "the storage of this server failed; its log says how"
+
+
+class DiskFull(StorageError):
+    """No space is left; nothing was stored."""
+
+    status = 507
+    error_code = "DISK_FULL"
+    public = None
+
+
+class OutcomeUnknown(StorageError):
+    """The sync itself failed: the upload is there whole or not at all."""
+
+    error_code = "OUTCOME_UNKNOWN"
+    public = None
+
+
+class StorageFailed(StorageError):
+    """The system refused an operation on a file."""
+
+
+class CorruptData(StorageError):
+    """Bytes on disk that are not what was written."""
+
+    error_code = "CORRUPT_DATA"
+    public = "stored data failed its checksum and is not answered; the server's log names the place"
+
+
+class OpenError(StorageError):
+    """The data directory cannot be opened."""
+
+
+class DirectoryInUse(OpenError):
+    """Another process (`pid`, when known) has the directory open."""
+
+
+class FormatTooNew(OpenError):
+    """The directory was written by a newer ingot."""
+
+
+# The way it was called.
+class UsageError(IngotError, RuntimeError):
+    """The library was used in a way that cannot work."""
+
+    public = "an error inside the server; its log has the details"
+
+
+class Closed(UsageError):
+    """The store is closed."""
+
+
+class Forked(UsageError):
+    """The store was opened before a fork; a child has to open its own."""
+
+
+# Our bug.
+class InternalError(IngotError):
+    """A bug of ingot."""
+
+    public = "an error inside the server; its log has the details"
+
+
+class GraphFailed(InternalError):
+    """The nearest-neighbour graph refused an operation; the vectors are unharmed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The caller asked to stop (Ctrl-C)."""
+
+
+def place(row: int | None, column: int | None = None, field: str | None = None) -> str:
+    """The words for a position: `row 17, column 803`, with ": " behind; "" when nothing is known."""
+    parts = [] if row is None else [f"row {row}"]
+    if column is not None:
+        parts.append(f"column {column}")
+    if not parts and field is not None:
+        parts.append(f"`{field}`")
+    return ", ".join(parts) + ": " if parts else ""
+
+
+_Words = Callable[[Mapping[str, Any]], str]
+
+
+def _where(f: Mapping[str, Any]) -> str:
+    return place(f.get("row"), f.get("column"), f.get("field"))
+
+
+# Variant of the engine's error -> the class and its words.
+_TABLE: dict[str, tuple[type[IngotError], _Words]] = {
+    "NonFinite": (NonFiniteValue, lambda f: f"{_where(f)}{f['value']} is not finite as float32"),
+    "ZeroVector": (
+        ZeroVector,
+        lambda f: f"{_where(f)}all numbers are zero: such a vector has no cosine with any other",
+    ),
+    "DimensionMismatch": (
+        DimensionMismatch,
+        lambda f: f"vectors of dimension {f['got']} were sent, the tenant has dimension {f['expected']}",
+    ),
+    "RaggedRows": (
+        RaggedRows,
+        lambda f: f"{_where(f)}{f['got']} numbers, the rows before it have {f['expected']}",
+    ),
+    "EmptyEmbeddings": (EmptyEmbeddings, lambda f: f"`{f['field']}` is empty: send at least one number"),
+    "TooManyRows": (TooManyRows, lambda f: f"more than {f['limit']} rows: send several uploads"),
+    "TooManyColumns": (TooManyColumns, lambda f: f"{_where(f)}more than {f['limit']} numbers"),
+    "WrongType": (
+        WrongType,
+        lambda f: f"`{f['field']}`: {_where({**f, 'field': None})}expected {f['expected']}, got {f['got']}",
+    ),
+    "MalformedJson": (MalformedJson, lambda f: f"not valid JSON at byte {f['offset']}: {f['reason']}"),
+    "DuplicateField": (MalformedJson, lambda f: f"the field `{f['field']}` appears twice"),
+    "MalformedNpy": (MalformedNpy, lambda f: f"not a .npy array that can be stored: {f['reason']}"),
+    "InvalidId": (InvalidId, lambda f: f"`{f['field']}` {f['reason']}"),
+    "MetadataTooLarge": (
+        MetadataTooLarge,
+        lambda f: f"`document_metadata` is {f['bytes']} bytes of JSON, at most {f['limit']} are allowed",
+    ),
+    "InvalidLimit": (InvalidLimit, lambda f: f"`limit` is {f['got']}, it must be 1..{f['maximum']}"),
+    "DigestMismatch": (
+        DigestMismatch,
+        lambda f: f"`crc32c` is {f['expected']:08x}, the rows that arrived have {f['got']:08x}",
+    ),
+    "TenantNotFound": (TenantNotFound, lambda f: "no such tenant"),
+    "SubTenantNotFound": (SubTenantNotFound, lambda f: "no such sub-tenant"),
+    "NotFound": (NotFound, lambda f: "no such source"),
+    "AlreadyExists": (
+        AlreadyExists,
+        lambda f: f"a source '{f['source_id']}' exists already and `upsert` is false",
+    ),
+    "DiskFull": (DiskFull, lambda f: "no space left on the disk; nothing was stored"),
+    "OutcomeUnknown": (
+        OutcomeUnknown,
+        lambda f: (
+            "the sync to disk failed: the upload is there whole or not at all; send it again to settle it"
+        ),
+    ),
+    "TenantReadOnly": (TenantReadOnly, lambda f: f"the tenant takes no writes at present: {f['reason']}"),
+    "StorageFailed": (StorageFailed, lambda f: f"storage failed: {f['reason']}"),
+    "CorruptData": (CorruptData, lambda f: f"corrupt data: {f['reason']}"),
+    "GraphFailed": (GraphFailed, lambda f: f"the graph failed: {f['reason']}"),
+    "DirectoryInUse": (
+        DirectoryInUse,
+        lambda f: (
+            "another process has the directory open"
+            + (f" (process {f['pid']})" if f.get("pid") is not None else "")
+            + ": stop it, or choose another directory"
+        ),
+    ),
+    "FormatTooNew": (
+        FormatTooNew,
+        lambda f: (
+            f"the directory has format version {f['found']}, this ingot reads up to {f['supported']}: "
+            "upgrade ingot, or choose another directory"
+        ),
+    ),
+    "Closed": (Closed, lambda f: "the store is closed"),
+    "Forked": (Forked, lambda f: "the store was opened before a fork: open it again in the child"),
+}
+
+# The engine's names for details that have another name here.
+_RENAMED = {"maximum": "limit"}
+_FIELD_OF = {InvalidLimit: "limit", MetadataTooLarge: "document_metadata", DigestMismatch: "crc32c"}
+
+
+def from_engine(kind: str, fields: Mapping[str, Any]) -> IngotError | KeyboardInterrupt:
+    """The exception for the engine's error variant `kind` with its fields; native code raises what it returns."""
+    if kind == "Interrupted":
+        return Interrupted("interrupted")
+    entry = _TABLE.get(kind)
+    if entry is None:
+        return InternalError(f"unknown engine error {kind}: {dict(fields)!r}")
+    cls, words = entry
+    details = {_RENAMED.get(name, name): value for name, value in fields.items()}
+    if cls in _FIELD_OF:
+        details.setdefault("field", _FIELD_OF[cls])
+    return cls(words(fields), **details)

@@ -1,0 +1,136 @@
+"""The service as one function from request to response: guard, route, handler, errors, log."""
+
+import asyncio
+import difflib
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound
+from ingot.http.access_log import ServerLog
+from ingot.http.answers import refusal
+from ingot.http.connection import HttpServer, answer_as_http11
+from ingot.http.exchange import Exchange
+from ingot.http.guard import LoopbackGuard
+from ingot.http.intake import ClientGone, IntakeGate, drop
+from ingot.http.routes import Routes
+from ingot.service import Service
+from ingot.settings import Settings
+
+__all__ = ["App"]
+
+Handler = Callable[[Exchange], Awaitable[web.Response]]
+
+# The status that the log has for a client that left, which no client ever sees.
+_GONE = 499
+
+
+def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
+    """Path -> method -> handler; `HEAD` works wherever `GET` does."""
+    paths: dict[str, dict[str, Handler]] = {
+        "/embeddings/insert-raw-embeddings": {"POST": routes.insert},
+        "/embeddings/search-raw-embeddings": {"POST": routes.search},
+        "/embeddings/filter-raw-embeddings": {"POST": routes.get},
+        "/embeddings/delete-raw-embeddings": {"DELETE": routes.delete, "POST": routes.delete},
+        "/ingestion/verify-processing": {"POST": routes.status},
+        "/tenants/monitor": {"GET": routes.stats},
+        "/healthz": {"GET": routes.alive},
+        "/readyz": {"GET": routes.ready},
+    }
+    for methods in paths.values():
+        if "GET" in methods:
+            methods["HEAD"] = methods["GET"]
+    return paths
+
+
+class App:
+    """Answers requests."""
+
+    def __init__(self, settings: Settings, service: Service, log: ServerLog) -> None:
+        self._settings = settings
+        self._service = service
+        self._log = log
+        self._guard = None if settings.insecure else LoopbackGuard()
+        self._paths = _table(Routes(service, IntakeGate(settings)))
+
+    def server(self) -> HttpServer:
+        """A server whose connections this app answers."""
+        return HttpServer(self._answer, self._refuse_broken, keep_alive=self._settings.keep_alive)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        x = Exchange(request, time.perf_counter())
+        try:
+            response = await self._handler(x)(x)
+        except IngotError as error:
+            response = self._refuse(x, error)
+        except ClientGone:
+            self._log.request(x, _GONE, time.perf_counter() - x.started)
+            raise
+        except asyncio.CancelledError:
+            self._log.request(x, _GONE, time.perf_counter() - x.started)
+            raise
+        # Whatever it is, the client gets an answer and the log the rest.
+        except Exception as error:  # noqa: BLE001
+            response = self._refuse(x, _bug(error))
+        self._log.request(x, response.status, time.perf_counter() - x.started)
+        if self._service.draining:
+            response.force_close()
+        if not request.content.is_eof():
+            await self._finish_early(x, response)
+        return response
+
+    def _handler(self, x: Exchange) -> Handler:
+        request = x.request
+        headers = request.headers
+        if request.version[0] != 1:
+            answer_as_http11(request)
+            raise MalformedBody("this server speaks HTTP/1.1 and HTTP/1.0")
+        if self._guard is not None:
+            self._guard.check(headers.get("Host"), headers.get("Origin"))
+        path = request.rel_url.raw_path
+        methods = self._paths.get(path)
+        if methods is None and "%" in path:
+            path = request.rel_url.path
+            methods = self._paths.get(path)
+        if methods is None:
+            near = difflib.get_close_matches(path[:200], self._paths, n=1, cutoff=0.8)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise NotFound(f"no such path: {_shown(path)}{hint}")
+        handler = methods.get(request.method)
+        x.route = f"{request.method} {path}"
+        if handler is None:
+            allow = ", ".join(sorted(methods))
+            raise MethodNotAllowed(f"{path} takes {allow}, not {request.method}", allow=allow)
+        return handler
+
+    def _refuse(self, x: Exchange, error: IngotError) -> web.Response:
+        if error.public is not None:
+            self._log.failure(x.request_id, x.route, error)
+        return refusal(error, x.request_id)
+
+    def _refuse_broken(self, request: web.BaseRequest, error: IngotError) -> web.StreamResponse:
+        x = Exchange(request, time.perf_counter())
+        response = self._refuse(x, error)
+        self._log.request(x, response.status, 0.0)
+        return response
+
+    async def _finish_early(self, x: Exchange, response: web.Response) -> None:
+        """Sends an answer that is there before the body is, and drops what still arrives of it."""
+        if not x.continued or response.status == 408:
+            # A client that was not told to go on may send its body or its next request: nobody can tell which.
+            response.force_close()
+        await response.prepare(x.request)
+        await response.write_eof()
+        if response.status != 408 and not await drop(x, self._settings):
+            response.force_close()
+
+
+def _bug(error: Exception) -> InternalError:
+    bug = InternalError(f"{type(error).__name__}: {error}")
+    bug.__cause__ = error
+    return bug
+
+
+def _shown(path: str) -> str:
+    return path[:200].encode("ascii", "backslashreplace").decode()

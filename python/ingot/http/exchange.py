@@ -1,0 +1,37 @@
+"""One request, and what is found out about it for its answer and its line in the log."""
+
+from aiohttp import web
+
+from ingot.http.request_id import request_id
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """One request on its way through the server."""
+
+    __slots__ = (
+        "continued",
+        "query",
+        "received",
+        "request",
+        "request_id",
+        "route",
+        "rows",
+        "started",
+        "tenant_id",
+    )
+
+    def __init__(self, request: web.BaseRequest, started: float) -> None:
+        self.request = request
+        self.request_id = request_id(request.headers.get("X-Request-Id"))
+        self.started = started
+        #: The route's name for the log; the path itself is the client's text.
+        self.route = "-"
+        self.tenant_id: str | None = None
+        self.rows = 0
+        #: Bytes of the body that arrived.
+        self.received = 0
+        self.query = request.rel_url.raw_query_string
+        #: Whether a client that asked may send its body.
+        self.continued = "Expect" not in request.headers

@@ -1,0 +1,244 @@
+"""Bodies: judged by their headers, fed to the native reader while they arrive, or read and dropped."""
+
+import asyncio
+import functools
+from types import TracebackType
+
+from aiohttp import web
+from aiohttp.http_writer import HttpVersion10
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestPayloadError
+
+from ingot.errors import BodyTimeout, BodyTooLarge, MalformedBody, Overloaded, UnsupportedMediaType
+from ingot.http.connection import forgive
+from ingot.http.exchange import Exchange
+from ingot.service import Body, BodyFeed, Format
+from ingot.settings import Settings
+
+__all__ = ["ClientGone", "Intake", "IntakeGate"]
+
+# Unparsed bytes beyond which no more is read from the socket.
+_UNPARSED = 4 * 1024 * 1024
+
+_FORMATS: dict[str, Format] = {"application/json": "json", "application/x-npy": "npy"}
+
+
+class ClientGone(ConnectionError):
+    """The client left before its whole body was here."""
+
+
+class Pace:
+    """Ends a body that arrives too slowly, by an exception in its stream."""
+
+    __slots__ = ("_content", "_handle", "_held", "_held_since", "_loop", "_settings", "_started", "received")
+
+    def __init__(self, content: StreamReader, settings: Settings) -> None:
+        self._content = content
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._held = 0.0
+        self._held_since: float | None = None
+        self.received = 0
+        first = min(settings.body_grace, settings.body_timeout)
+        self._handle = self._loop.call_at(self._started + first, self._judge)
+
+    def hold(self) -> None:
+        """The server itself is behind: its time does not count."""
+        self._held_since = self._loop.time()
+
+    def go_on(self) -> None:
+        """The client's time counts again."""
+        if self._held_since is not None:
+            self._held += self._loop.time() - self._held_since
+            self._held_since = None
+
+    def _judge(self) -> None:
+        settings, now = self._settings, self._loop.time()
+        if self._held_since is not None:
+            self._handle = self._loop.call_at(now + 0.5, self._judge)
+            return
+        start = self._started + self._held
+        if now - start >= settings.body_timeout:
+            self._end(f"the body took longer than {settings.body_timeout:g} s")
+        elif now - start >= settings.body_grace and self.received < settings.body_rate * (now - start):
+            self._end(
+                f"{self.received} bytes of the body arrived in {now - start:.1f} s: after {settings.body_grace:g} s it "
+                f"must average {settings.body_rate} bytes a second"
+            )
+        else:
+            due = max(settings.body_grace, self.received / settings.body_rate if settings.body_rate else 1e9)
+            # Not more often than that, however tight the race.
+            self._handle = self._loop.call_at(
+                max(now + 0.05, start + min(due, settings.body_timeout)), self._judge
+            )
+
+    def _end(self, reason: str) -> None:
+        self._content.set_exception(BodyTimeout(f"{reason}; send it faster, or less at a time"))
+
+    def stop(self) -> None:
+        """The body is over."""
+        self._handle.cancel()
+
+
+class IntakeGate:
+    """Lets bodies in while their bytes fit the server's budget."""
+
+    __slots__ = ("_in_flight", "settings")
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes of bodies that are held."""
+        return self._in_flight
+
+    def take(self, size: int) -> None:
+        """Counts bytes in; raises `Overloaded` when they do not fit. One body alone always fits."""
+        if self._in_flight and self._in_flight + size > self.settings.bytes_in_flight:
+            raise Overloaded(
+                f"{self._in_flight} bytes of uploads are in progress, at most "
+                f"{self.settings.bytes_in_flight} are held: try again in a moment"
+            )
+        self._in_flight += size
+
+    def give_back(self, size: int) -> None:
+        """Counts bytes out."""
+        self._in_flight -= size
+
+
+class Intake:
+    """The body of one request; a context that gives its share of the budget back."""
+
+    __slots__ = ("_exchange", "_gate", "_taken", "format")
+
+    def __init__(self, gate: IntakeGate, exchange: Exchange, formats: tuple[Format, ...]) -> None:
+        """Judges the headers: nothing of the body has been read, nor asked for."""
+        headers = exchange.request.headers
+        encoding = headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("identity", ""):
+            raise UnsupportedMediaType(
+                "content encodings are not offered by this server yet: send the body without `Content-Encoding`"
+            )
+        self.format = _format(headers.get("Content-Type"), formats)
+        limit = gate.settings.body_limit
+        declared = exchange.request.content_length or 0
+        if declared > limit:
+            raise BodyTooLarge(
+                f"the body is {declared} bytes, at most {limit} are allowed: send several uploads",
+                limit=limit,
+            )
+        gate.take(declared)
+        self._gate = gate
+        self._exchange = exchange
+        self._taken = declared
+
+    def __enter__(self) -> "Intake":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._gate.give_back(self._taken)
+        self._taken = 0
+
+    async def read(self, feed: BodyFeed) -> Body:
+        """The whole body, parsed while it arrives."""
+        exchange, gate = self._exchange, self._gate
+        content = exchange.request.content
+        await let_continue(exchange)
+        pace = None if content.is_eof() else Pace(content, gate.settings)
+        watch: asyncio.Future[None] | None = None
+        try:
+            while chunk := await _next(exchange, content):
+                if pace is not None:
+                    pace.received = exchange.received
+                if exchange.received > self._taken:
+                    self._grow(exchange.received)
+                if feed.feed(chunk) > _UNPARSED:
+                    if pace is not None:
+                        pace.hold()
+                    await feed.drained()
+                    if pace is not None:
+                        pace.go_on()
+                elif not content.is_eof() and (watch is None or watch.done()):
+                    # What is wrong in these bytes is told now, not when the next ones are here.
+                    watch = feed.drained()
+                    watch.add_done_callback(functools.partial(_interrupt, content))
+        finally:
+            if pace is not None:
+                pace.stop()
+        return await feed.finish()
+
+    def _grow(self, received: int) -> None:
+        limit = self._gate.settings.body_limit
+        if received > limit:
+            raise BodyTooLarge(f"the body is over {limit} bytes: send several uploads", limit=limit)
+        self._gate.take(received - self._taken)
+        self._taken = received
+
+
+def _interrupt(content: StreamReader, parsed: asyncio.Future[None]) -> None:
+    if not parsed.cancelled() and (error := parsed.exception()) is not None:
+        content.set_exception(error)
+
+
+def _format(content_type: str | None, formats: tuple[Format, ...]) -> Format:
+    media = (content_type or "").partition(";")[0].strip().lower()
+    format = _FORMATS.get(media)
+    if format is None or format not in formats:
+        taken = " or ".join(name for name, known in _FORMATS.items() if known in formats)
+        sent = f"`{media[:80]}` is not understood" if media else "the header is missing"
+        raise UnsupportedMediaType(
+            f"Content-Type: {sent}, send {taken}".encode("ascii", "backslashreplace").decode()
+        )
+    return format
+
+
+async def let_continue(exchange: Exchange) -> None:
+    """Tells a client that waits for it to send its body."""
+    if exchange.continued:
+        return
+    exchange.continued = True
+    request = exchange.request
+    if request.version == HttpVersion10 or request.headers["Expect"].lower() != "100-continue":
+        return
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # The answer itself has not begun.
+    request.writer.output_size = 0
+
+
+async def _next(exchange: Exchange, content: StreamReader) -> bytes:
+    try:
+        chunk = await content.readany()
+    except RequestPayloadError as error:
+        raise MalformedBody(f"the body's transfer encoding is broken: {str(error).splitlines()[0]}") from None
+    except (ConnectionError, RuntimeError) as error:
+        raise ClientGone("the client left before its whole body was here") from error
+    exchange.received += len(chunk)
+    return chunk
+
+
+async def drop(exchange: Exchange, settings: Settings) -> bool:
+    """Reads and drops what still arrives, within limit and pace; whether all of it did."""
+    content = exchange.request.content
+    before = exchange.received
+    forgive(content)
+    pace = Pace(content, settings)
+    try:
+        while await _next(exchange, content):
+            pace.received = exchange.received - before
+            if pace.received > settings.body_limit:
+                return False
+    except (ClientGone, BodyTimeout, MalformedBody):
+        return False
+    finally:
+        pace.stop()
+    return True
+
+
+def has_body(request: web.BaseRequest) -> bool:
+    """Whether a body was announced."""
+    return request.body_exists

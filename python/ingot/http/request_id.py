@@ -1,0 +1,23 @@
+"""Request ids: the client's own when it is valid, else a ULID (https://github.com/ulid/spec)."""
+
+import random
+import re
+import time
+
+from ingot import limits
+
+__all__ = ["request_id"]
+
+_VISIBLE = re.compile(rf"[!-~]{{1,{limits.MAX_REQUEST_ID}}}", re.ASCII)
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+_bits = random.SystemRandom().getrandbits(128)
+_random = random.Random(_bits)
+
+
+def request_id(sent: str | None) -> str:
+    """`sent`, if it is 1..128 visible ASCII characters, else a fresh id."""
+    if sent is not None and _VISIBLE.fullmatch(sent):
+        return sent
+    number = (time.time_ns() // 1_000_000 << 80) | _random.getrandbits(80)
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

@@ -1,0 +1,37 @@
+"""Every limit of the wire contract (section 9), in one place. The engine's own are in `limits.rs`."""
+
+MAX_ROWS = 2000
+MAX_COLUMNS = 3024
+
+MAX_TENANT_ID = 255
+MAX_SOURCE_ID = 512
+MAX_CHUNK_ID = 520
+
+MAX_METADATA = 64 * 1024
+MAX_METADATA_LEVELS = 16
+
+#: Results of one search.
+MAX_SEARCH_LIMIT = 1000
+DEFAULT_SEARCH_LIMIT = 10
+#: Candidates a caller may ask the graph to keep.
+MAX_EF = 10_000
+
+#: Rows of one page of a get, and its bytes.
+MAX_PAGE_LIMIT = 10_000
+DEFAULT_PAGE_LIMIT = 100
+MAX_PAGE_BYTES = 64 * 1024 * 1024
+
+#: `chunk_ids` of one delete or get.
+MAX_CHUNK_IDS = 10_000
+#: `file_ids` of one status request.
+MAX_FILE_IDS = 1000
+
+MAX_REQUEST_LINE = 16 * 1024
+#: One below, so that the parser's complaint tells which of the two it was.
+MAX_HEADER_FIELD = 16 * 1024 - 1
+MAX_HEADERS = 128
+MAX_REQUEST_ID = 128
+
+MAX_BODY = 256 * 1024 * 1024
+#: What is left of a JSON body when its vectors are taken out.
+MAX_ENVELOPE = 16 * 1024 * 1024

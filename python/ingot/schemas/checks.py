@@ -1,0 +1,311 @@
+"""The rules a request must keep that its types cannot say; each returns what the engine is asked for.
+
+`check_present` judges only what is there, so that parameters are judged before the body is read.
+"""
+
+import math
+import re
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from ingot import limits
+from ingot.errors import (
+    ConflictingFields,
+    EmptyEmbeddings,
+    InvalidLimit,
+    MissingField,
+    TooManyRows,
+    UnknownField,
+    WrongType,
+)
+from ingot.schemas.fields import json_type, refuse_type
+from ingot.schemas.ids import check_chunk_ids, check_source_id, check_tenant_ids
+from ingot.schemas.metadata import check_metadata, metadata_file_id
+from ingot.schemas.requests import (
+    OUTPUT_FIELDS,
+    PAGE_LIMIT,
+    SEARCH_LIMIT,
+    DeleteRequest,
+    GetRequest,
+    InsertRequest,
+    SearchRequest,
+    StatusRequest,
+)
+from ingot.settings import nearest
+
+__all__ = [
+    "Selection",
+    "check_delete",
+    "check_get",
+    "check_insert",
+    "check_matrix",
+    "check_present",
+    "check_query",
+    "check_search",
+    "check_status",
+    "check_tenant",
+]
+
+_CRC32C = re.compile(r"[0-9a-f]{8}", re.ASCII)
+
+
+def check_present(request: Any) -> None:
+    """Raises for what is given and wrong; says nothing about what is missing."""
+    check_tenant_ids(
+        request.tenant_id if request.tenant_id is not None else "-", getattr(request, "sub_tenant_id", None)
+    )
+    match request:
+        case InsertRequest():
+            _check_insert_present(request)
+        case SearchRequest():
+            _limit(request.limit, SEARCH_LIMIT)
+            _ef(request.ef)
+            _with_embeddings(request.output_fields)
+        case GetRequest():
+            _limit(request.limit, PAGE_LIMIT)
+            _with_embeddings(request.output_fields)
+
+
+def check_tenant(request: Any) -> str:
+    """The tenant's id, which every request needs."""
+    tenant_id: str | None = request.tenant_id
+    if tenant_id is None:
+        raise MissingField("`tenant_id` is missing: name the tenant", field="tenant_id")
+    return tenant_id
+
+
+class Insertion(NamedTuple):
+    """What an upload asks for; `file_id` None is to be made, `metadata` None is none."""
+
+    tenant_id: str
+    sub_tenant_id: str | None
+    file_id: str | None
+    metadata: bytes | None
+    upsert: bool
+    dry_run: bool
+    crc32c: int | None
+
+
+def _check_insert_present(request: InsertRequest) -> tuple[str | None, bytes | None]:
+    file_id = request.file_id
+    if file_id is not None:
+        _file_id("file_id", file_id)
+    text = bytes(request.document_metadata)
+    metadata = None if text in (b"", b"null") else text
+    if metadata is not None:
+        check_metadata(metadata)
+        inner = metadata_file_id(metadata)
+        if inner is not None:
+            _file_id("document_metadata.file_id", inner)
+            if file_id is not None and inner != file_id:
+                raise ConflictingFields(
+                    "`file_id` and `document_metadata.file_id` differ: send one", field="file_id"
+                )
+            file_id = inner
+    if request.crc32c is not None and not _CRC32C.fullmatch(request.crc32c):
+        raise WrongType("`crc32c`: expected 8 lowercase hexadecimal digits", field="crc32c")
+    return file_id, metadata
+
+
+def _file_id(field: str, value: str) -> None:
+    if not value:
+        raise MissingField(f"`{field}` is empty: leave it out to have an id made, or name one", field=field)
+    check_source_id(field, value)
+
+
+def check_insert(request: InsertRequest) -> Insertion:
+    """The upload a request asks for, its vectors apart."""
+    check_tenant_ids(check_tenant(request), request.sub_tenant_id)
+    file_id, metadata = _check_insert_present(request)
+    return Insertion(
+        check_tenant(request),
+        request.sub_tenant_id or None,
+        file_id,
+        metadata,
+        request.upsert is not False,
+        request.dry_run is True,
+        None if request.crc32c is None else int(request.crc32c, 16),
+    )
+
+
+def check_matrix(embeddings: Raw, rows: int | None) -> None:
+    """Raises unless the envelope's `embeddings` is the matrix form and stands for `rows` rows."""
+    text = bytes(embeddings)
+    if text in (b"", b"null"):
+        raise MissingField("`embeddings` is missing: send a list of vectors", field="embeddings")
+    value = msgspec.json.decode(text)
+    if isinstance(value, list):
+        if not value:
+            raise EmptyEmbeddings("`embeddings` is empty: send at least one vector", field="embeddings")
+        if len(value) > limits.MAX_ROWS:
+            raise TooManyRows(
+                f"more than {limits.MAX_ROWS} rows: send several uploads",
+                field="embeddings",
+                limit=limits.MAX_ROWS,
+            )
+        if value == list(range(rows or 0)):
+            return
+        if all(isinstance(item, dict) for item in value):
+            raise WrongType(
+                "`embeddings`: the document form ({source_id, embeddings: [{chunk_id, embedding}]}) is not offered by "
+                "this server yet: send the matrix form, one request a source",
+                field="embeddings",
+            )
+    elif isinstance(value, dict) and {"data", "dtype", "shape"} & value.keys():
+        raise WrongType(
+            "`embeddings`: base64 vectors are not offered by this server yet: send a list of vectors, or a .npy array "
+            "with Content-Type: application/x-npy",
+            field="embeddings",
+        )
+    raise WrongType(
+        f"`embeddings`: expected an array of arrays of numbers, got {_element(value)}",
+        field="embeddings",
+        expected="an array of arrays of numbers",
+    )
+
+
+def _element(value: Any) -> str:
+    if isinstance(value, list):
+        return "an array with other elements"
+    return json_type(value)
+
+
+def check_query(query: Raw, rows: int | None) -> None:
+    """Raises unless the envelope's `query_embedding` is one vector."""
+    text = bytes(query)
+    if text in (b"", b"null"):
+        raise MissingField("`query_embedding` is missing: send one vector", field="query_embedding")
+    value = msgspec.json.decode(text)
+    if value == 0 and type(value) is int and rows == 1:
+        return
+    if value == []:
+        raise EmptyEmbeddings("`query_embedding` is empty: send at least one number", field="query_embedding")
+    if isinstance(value, dict) and {"data", "dtype", "shape"} & value.keys():
+        raise WrongType(
+            "`query_embedding`: base64 vectors are not offered by this server yet: send a list of numbers",
+            field="query_embedding",
+        )
+    refuse_type("query_embedding", None, json_type(value))
+
+
+class Search(NamedTuple):
+    """What a search asks for."""
+
+    tenant_id: str
+    sub_tenant_id: str | None
+    limit: int
+    ef: int | None
+    exact: bool
+    score_threshold: float | None
+    with_embeddings: bool
+
+
+def check_search(request: SearchRequest) -> Search:
+    """The search a request asks for, its query apart."""
+    check_tenant_ids(check_tenant(request), request.sub_tenant_id)
+    threshold = request.score_threshold
+    if threshold is not None and not math.isfinite(threshold):
+        refuse_type("score_threshold", float | None, "a number that no double holds")
+    return Search(
+        check_tenant(request),
+        request.sub_tenant_id or None,
+        _limit(request.limit, SEARCH_LIMIT),
+        _ef(request.ef),
+        request.exact is True,
+        threshold,
+        _with_embeddings(request.output_fields),
+    )
+
+
+class Selection(NamedTuple):
+    """Rows of one sub-tenant: of a source, by chunk id, or (both None) all."""
+
+    tenant_id: str
+    sub_tenant_id: str | None
+    source_id: str | None
+    chunk_ids: list[str] | None
+
+
+def _selection(request: GetRequest | DeleteRequest) -> Selection:
+    check_tenant_ids(check_tenant(request), request.sub_tenant_id)
+    if request.source_id is not None and request.chunk_ids is not None:
+        raise ConflictingFields("`source_id` and `chunk_ids` exclude each other: send one", field="chunk_ids")
+    if request.source_id is not None:
+        check_source_id("source_id", request.source_id)
+    if request.chunk_ids is not None:
+        _at_most("chunk_ids", request.chunk_ids, limits.MAX_CHUNK_IDS)
+        check_chunk_ids(request.chunk_ids)
+    return Selection(
+        check_tenant(request), request.sub_tenant_id or None, request.source_id, request.chunk_ids
+    )
+
+
+def check_get(request: GetRequest) -> tuple[Selection, int, bool]:
+    """The rows, how many of them, and whether with their vectors."""
+    return _selection(request), _limit(request.limit, PAGE_LIMIT), _with_embeddings(request.output_fields)
+
+
+def check_delete(request: DeleteRequest) -> Selection:
+    """The rows to delete: exactly one selector."""
+    if request.source_id is None and request.chunk_ids is None:
+        raise MissingField(
+            "nothing selected, nothing deleted: send `source_id` or `chunk_ids`", field="source_id"
+        )
+    return _selection(request)
+
+
+def check_status(request: StatusRequest) -> tuple[str, str | None, list[str], bool]:
+    """Tenant, sub-tenant, the sources asked about, and whether they are a batch."""
+    check_tenant_ids(check_tenant(request), request.sub_tenant_id)
+    if request.file_id is not None and request.file_ids is not None:
+        raise ConflictingFields("`file_id` and `file_ids` exclude each other: send one", field="file_ids")
+    if request.file_id is None and not request.file_ids:
+        raise MissingField("`file_id` is missing: name the source", field="file_id")
+    ids = request.file_ids if request.file_id is None else [request.file_id]
+    assert ids is not None
+    _at_most("file_ids", ids, limits.MAX_FILE_IDS)
+    for file_id in ids:
+        check_source_id("file_id" if request.file_ids is None else "file_ids", file_id)
+    return check_tenant(request), request.sub_tenant_id or None, ids, request.file_ids is not None
+
+
+def _at_most(field: str, values: list[str], most: int) -> None:
+    if len(values) > most:
+        raise TooManyRows(
+            f"`{field}` names {len(values)}, at most {most} are allowed: send several requests",
+            field=field,
+            limit=most,
+        )
+
+
+def _limit(limit: int | None, bounds: tuple[int, int]) -> int:
+    default, most = bounds
+    if limit is None:
+        return default
+    if not 1 <= limit <= most:
+        raise InvalidLimit(f"`limit` is {_shown(limit)}, it must be 1..{most}", field="limit", limit=most)
+    return limit
+
+
+def _ef(ef: int | None) -> int | None:
+    if ef is not None and not 1 <= ef <= limits.MAX_EF:
+        raise InvalidLimit(
+            f"`ef` is {_shown(ef)}, it must be 1..{limits.MAX_EF}", field="ef", limit=limits.MAX_EF
+        )
+    return ef
+
+
+def _shown(number: int) -> str:
+    # Python refuses to print an integer of more than 4300 digits.
+    return str(number) if -(10**20) < number < 10**20 else "a number of more than 20 digits"
+
+
+def _with_embeddings(output_fields: list[str] | None) -> bool:
+    for name in output_fields or ():
+        if name not in OUTPUT_FIELDS:
+            hint = nearest(name, OUTPUT_FIELDS) or "; known are " + ", ".join(OUTPUT_FIELDS)
+            shown = name[:100].encode(errors="backslashreplace").decode()
+            raise UnknownField(f"`output_fields` names `{shown}`{hint}", field="output_fields")
+    return output_fields is not None and "embedding" in output_fields

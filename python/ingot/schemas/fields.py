@@ -1,0 +1,89 @@
+"""What a request struct's fields are called and which values they take; and the errors that say so."""
+
+import difflib
+import functools
+import math
+from typing import Any, NoReturn
+
+import msgspec
+from msgspec import Raw
+
+from ingot.errors import NotOffered, UnknownField, WrongType
+
+__all__ = ["convert", "field_types", "json_type", "refuse_unknown"]
+
+# The type of a field -> what the client is told belongs there.
+_WORDS: dict[Any, str] = {
+    str | None: "a string",
+    int | None: "an integer",
+    float | None: "a number",
+    bool | None: "true or false",
+    list[str] | None: "a list of strings",
+    Raw: "a JSON value",
+}
+
+
+@functools.cache
+def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Name -> type of every field."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+
+
+def words(kind: Any) -> str:
+    """What belongs into a field of this type."""
+    return _WORDS.get(kind, "another value")
+
+
+def json_type(value: object) -> str:
+    """What JSON calls the type of a parsed value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
+def refuse_unknown(struct: Any, name: str, what: str = "field") -> NoReturn:
+    """Raises the error for a name that is no field: not offered yet, or unknown with the nearest known one."""
+    if name in struct.LATER:
+        raise NotOffered(f"`{name}`: {struct.LATER[name]}", field=name)
+    if name in struct.VECTORS:
+        raise UnknownField(f"`{name}` cannot be a {what}: send it as the body", field=name)
+    near = difflib.get_close_matches(name, [*field_types(struct), *struct.LATER], n=1, cutoff=0.5)
+    shown = name if len(name) <= 100 else name[:100] + "..."
+    hint = f"; did you mean `{near[0]}`?" if near else "; known are " + ", ".join(field_types(struct))
+    # A lone surrogate cannot be answered.
+    shown = shown.encode(errors="backslashreplace").decode()
+    raise UnknownField(f"unknown {what} `{shown}`{hint}", field=shown)
+
+
+def convert(name: str, kind: Any, value: Any) -> Any:
+    """`value`, which JSON gave, if it is of a field's type; raises `WrongType` naming the field."""
+    if kind == list[str] | None and isinstance(value, list):
+        for index, item in enumerate(value):
+            if not isinstance(item, str):
+                refuse_type(f"{name}[{index}]", str | None, json_type(item))
+        return value
+    # An integer that was written 1.0 is a number, and no integer.
+    if kind == int | None and isinstance(value, float):
+        refuse_type(name, kind, json_type(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        refuse_type(name, kind, "a number that no double holds")
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        refuse_type(name, kind, json_type(value))
+
+
+def refuse_type(name: str, kind: Any, got: str) -> NoReturn:
+    """Raises `WrongType` for a field."""
+    expected = words(kind)
+    raise WrongType(f"`{name}`: expected {expected}, got {got}", field=name, expected=expected, got=got)

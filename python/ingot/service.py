@@ -1,0 +1,166 @@
+"""What the server does for a request, once it is read: the engine's calls as awaitables.
+
+The only floor, with the bridge below it, that knows the native module; does not know HTTP.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from ingot import _native
+from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, TenantStats
+from ingot.completions import CompletionBridge
+from ingot.errors import Draining, Starting
+from ingot.schemas.checks import Insertion, Search, Selection
+
+__all__ = ["Body", "BodyFeed", "Hits", "Inserted", "Rows", "Service", "SourceStatus", "TenantStats"]
+
+Format = Literal["json", "npy"]
+Purpose = Literal["insert", "search"]
+
+
+class BodyFeed:
+    """One body on its way into the native reader."""
+
+    __slots__ = ("_bridge", "_reader")
+
+    def __init__(self, bridge: CompletionBridge, format: Format, purpose: Purpose) -> None:
+        self._bridge = bridge
+        self._reader = BodyReader(format, purpose)
+
+    def feed(self, chunk: bytes) -> int:
+        """Hands a chunk over; the bytes not parsed yet. Raises what is wrong as soon as it is known."""
+        return self._reader.feed(chunk)
+
+    def drained(self) -> asyncio.Future[None]:
+        """When everything fed so far is parsed."""
+        return self._bridge.call(self._reader.when_drained)
+
+    def finish(self) -> asyncio.Future[Body]:
+        """The whole body."""
+        return self._bridge.call(self._reader.finish)
+
+
+class Service:
+    """A data directory that an event loop serves: starting, then ready, then draining."""
+
+    def __init__(self) -> None:
+        self._bridge = CompletionBridge()
+        self._store: _native.Store | None = None
+        self._draining = False
+
+    async def open(self, path: Path, options: dict[str, Any]) -> None:
+        """Opens the directory; until then every call is refused with `Starting`."""
+        self._store = await asyncio.to_thread(_native.Store, str(path), options=options)
+
+    def drain(self) -> None:
+        """From now on every call that begins is refused with `Draining`."""
+        self._draining = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether the service is going down."""
+        return self._draining
+
+    async def close(self) -> None:
+        """Waits for commits in flight and frees the directory."""
+        if self._store is not None:
+            await asyncio.to_thread(self._store.close)
+        self._bridge.close()
+
+    def admit(self) -> None:
+        """Lets a new request in; raises `Starting` or `Draining` when none is taken."""
+        if self._draining:
+            raise Draining("the server is going down: ask another, or try again when it is back")
+        if self._store is None:
+            raise Starting("the server is still opening its data")
+
+    @property
+    def _open_store(self) -> _native.Store:
+        # A request that was let in is finished, draining or not.
+        if self._store is None:
+            raise Starting("the server is still opening its data")
+        return self._store
+
+    def body(self, format: Format, purpose: Purpose) -> BodyFeed:
+        """A reader for one body."""
+        return BodyFeed(self._bridge, format, purpose)
+
+    async def _call(self, begin: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
+        # A cancelled request abandons the answer only: what the engine began, it ends.
+        return await self._bridge.call(begin, *args, **kwargs)
+
+    async def insert(self, insertion: Insertion, rows: Rows) -> Inserted:
+        """Stores one upload; returns when it is on stable storage and searchable."""
+        inserted: Inserted = await self._call(
+            self._open_store.begin_insert,
+            insertion.tenant_id,
+            rows,
+            file_id=insertion.file_id if insertion.file_id is not None else _native.new_file_id(),
+            sub_tenant_id=insertion.sub_tenant_id,
+            metadata=insertion.metadata,
+            upsert=insertion.upsert,
+            dry_run=insertion.dry_run,
+            crc32c=insertion.crc32c,
+        )
+        return inserted
+
+    async def search(self, search: Search, query: Rows) -> Hits:
+        """The nearest rows to one query, best first."""
+        hits: list[Hits] = await self._call(
+            self._open_store.begin_search,
+            search.tenant_id,
+            query,
+            sub_tenant_id=search.sub_tenant_id,
+            limit=search.limit,
+            ef=search.ef,
+            exact=search.exact,
+            score_threshold=search.score_threshold,
+            with_embeddings=search.with_embeddings,
+        )
+        return hits[0]
+
+    async def get(self, selection: Selection, limit: int, with_embeddings: bool) -> Hits:
+        """The first `limit` selected rows in insertion order."""
+        answer: tuple[Hits, bool] = await self._call(
+            self._open_store.begin_get,
+            selection.tenant_id,
+            sub_tenant_id=selection.sub_tenant_id,
+            source_id=selection.source_id,
+            chunk_ids=selection.chunk_ids,
+            limit=limit,
+            with_embeddings=with_embeddings,
+        )
+        return answer[0]
+
+    async def delete(self, selection: Selection) -> int:
+        """Deletes the selected rows, durably; how many there were."""
+        count: int = await self._call(
+            self._open_store.begin_delete,
+            selection.tenant_id,
+            sub_tenant_id=selection.sub_tenant_id,
+            source_id=selection.source_id,
+            chunk_ids=selection.chunk_ids,
+        )
+        return count
+
+    async def status(
+        self, tenant_id: str, sub_tenant_id: str | None, ids: list[str]
+    ) -> list[SourceStatus | None]:
+        """How far each source is; None for one that is not there."""
+        statuses: list[SourceStatus | None] = await self._call(
+            self._open_store.begin_status, tenant_id, ids, sub_tenant_id=sub_tenant_id
+        )
+        return statuses
+
+    async def stats(self, tenant_id: str) -> TenantStats:
+        """One tenant, counted."""
+        stats: TenantStats = await self._call(self._open_store.begin_stats, tenant_id)
+        return stats
+
+    async def probe(self) -> int:
+        """Writes a small file; how many tenants refuse writes. Raises when the directory takes no write."""
+        store = self._open_store
+        await asyncio.to_thread(store.probe)
+        return await asyncio.to_thread(store.refusing_tenants)

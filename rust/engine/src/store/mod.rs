@@ -1,0 +1,425 @@
+//! A data directory, open: its layout, its tenants opened on demand, and the threads that serve them.
+//! It knows tenants; it does not know who asks.
+
+mod directory;
+mod tenants;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use crate::collection::SearchOptions;
+use crate::error::{Error, Result};
+use crate::exact;
+use crate::indexer::Indexer;
+use crate::limits::MAX_LIMIT;
+use crate::log::Sizes;
+use crate::pool::Pool;
+use crate::storage::{DirectoryLock, Disk, Storage};
+use crate::tenant::{
+    Completion, Hits, Inserted, Selector, SourceStatus, Surroundings, Tenant, TenantStats, Upload,
+    sub_tenant_name,
+};
+use crate::validate;
+use crate::vector::{Metric, Rows};
+use directory::Directory;
+use tenants::Tenants;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Make the directory when it is not there.
+    pub create: bool,
+    /// Threads that code rows and build graphs.
+    pub index_threads: usize,
+    /// Threads that serve searches begun without waiting.
+    pub search_threads: usize,
+    /// Threads that serve uploads and deletes begun without waiting.
+    pub commit_threads: usize,
+    /// Threads that may search one graph at one moment.
+    pub graph_threads: usize,
+    /// Tenants that are kept open.
+    pub max_open_tenants: usize,
+    /// Whether a first upload makes its tenant.
+    pub auto_create_tenants: bool,
+    /// Sizes of log files.
+    pub sizes: Sizes,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            create: true,
+            index_threads: cores,
+            search_threads: cores,
+            commit_threads: cores.max(4),
+            graph_threads: 4 * cores + 8,
+            max_open_tenants: 256,
+            auto_create_tenants: true,
+            sizes: Sizes::default(),
+        }
+    }
+}
+
+/// How to search.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Most results, ef, exactness.
+    pub options: SearchOptions,
+    /// Results with a lower score are left out.
+    pub score_threshold: Option<f32>,
+}
+
+/// Asked now and then during long work on the caller's thread.
+pub type Interrupt<'a> = &'a dyn Fn() -> Result<()>;
+
+/// A data directory, open. Every call may come from any thread.
+pub struct Store {
+    directory: Directory,
+    tenants: Tenants,
+    indexer: Arc<Indexer>,
+    commits: Pool,
+    searches: Pool,
+    closed: AtomicBool,
+    lock: Option<DirectoryLock>,
+}
+
+impl Store {
+    /// Opens the directory at `path`, which no other process may have open.
+    ///
+    /// # Errors
+    /// [`Error::DirectoryInUse`]; [`Error::FormatTooNew`]; [`Error::StorageFailed`].
+    pub fn open(path: &Path, options: Options) -> Result<Arc<Self>> {
+        let storage: Arc<dyn Storage> = Arc::new(Disk);
+        Directory::check(&*storage, path, options.create)?;
+        let lock = DirectoryLock::acquire(path)?;
+        Self::start(storage, path, options, Some(lock))
+    }
+
+    /// Opens a directory of any storage, without a lock.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(storage: Arc<dyn Storage>, path: &Path, options: Options) -> Result<Arc<Self>> {
+        Directory::check(&*storage, path, options.create)?;
+        Self::start(storage, path, options, None)
+    }
+
+    fn start(
+        storage: Arc<dyn Storage>,
+        path: &Path,
+        options: Options,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Arc<Self>> {
+        let directory = Directory::prepare(Arc::clone(&storage), path)?;
+        let indexer = Arc::new(Indexer::new(options.index_threads)?);
+        let surroundings = Surroundings {
+            storage,
+            indexer: Arc::clone(&indexer),
+            sizes: options.sizes,
+            graph_threads: options.graph_threads + options.index_threads + options.search_threads,
+        };
+        let failed = |cause| Error::storage("starting threads", &cause);
+        Ok(Arc::new(Self {
+            tenants: Tenants::new(directory.clone(), surroundings, &options),
+            directory,
+            indexer,
+            commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
+            searches: Pool::new("ingot-search", options.search_threads).map_err(failed)?,
+            closed: AtomicBool::new(false),
+            lock,
+        }))
+    }
+
+    /// Whether a call may go on.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::Forked`].
+    pub fn check(&self) -> Result<()> {
+        if let Some(lock) = &self.lock {
+            lock.check_process()?;
+        }
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Stores an upload and returns once it is on stable storage and visible.
+    ///
+    /// # Errors
+    /// What is wrong with the upload or its place; [`Error::DiskFull`]; [`Error::OutcomeUnknown`].
+    pub fn insert(self: &Arc<Self>, tenant_id: &str, upload: Upload) -> Result<Inserted> {
+        self.check()?;
+        let (completion, outcome) = answer();
+        self.upload(tenant_id, upload, completion);
+        outcome.recv().unwrap_or(Err(Error::Closed))
+    }
+
+    /// Stores an upload and tells `completion` once it is on stable storage and visible.
+    pub fn begin_insert(
+        self: &Arc<Self>,
+        tenant_id: String,
+        upload: Upload,
+        completion: Completion<Inserted>,
+    ) {
+        let store = Arc::clone(self);
+        self.commits.spawn(move || match store.check() {
+            Ok(()) => store.upload(&tenant_id, upload, completion),
+            Err(refused) => completion(Err(refused)),
+        });
+    }
+
+    fn upload(self: &Arc<Self>, tenant_id: &str, upload: Upload, completion: Completion<Inserted>) {
+        let dry_run = upload.dry_run;
+        let tenant = match self.tenants.get(tenant_id) {
+            Ok(tenant) => tenant,
+            Err(Error::TenantNotFound) if self.tenants.auto_create || dry_run => {
+                match self.tenants.create_with(tenant_id, upload) {
+                    Ok(tenants::Made::Tenant(inserted)) => return completion(Ok(inserted)),
+                    Ok(tenants::Made::AlreadyThere(tenant, upload)) => {
+                        return self.upload_to(&tenant, *upload, completion);
+                    }
+                    Err(refused) => return completion(Err(refused)),
+                }
+            }
+            Err(refused) => return completion(Err(refused)),
+        };
+        self.upload_to(&tenant, upload, completion);
+    }
+
+    fn upload_to(self: &Arc<Self>, tenant: &Arc<Tenant>, upload: Upload, completion: Completion<Inserted>) {
+        match upload.validate(tenant.metric(), tenant.dimension()) {
+            Ok(valid) => {
+                if tenant.begin_upload(valid, completion) {
+                    self.commit(tenant);
+                }
+            }
+            Err(refused) => completion(Err(refused)),
+        }
+    }
+
+    /// Commits the group that the caller's own record is in, and leaves what came meanwhile to the pool.
+    fn commit(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+        if tenant.commit() {
+            let tenant = Arc::clone(tenant);
+            self.commits.spawn(move || while tenant.commit() {});
+        }
+    }
+
+    /// Deletes rows and returns how many, once that is on stable storage and visible.
+    ///
+    /// # Errors
+    /// As [`Self::insert`].
+    pub fn delete(
+        self: &Arc<Self>,
+        tenant_id: &str,
+        sub_tenant: Option<&str>,
+        selector: &Selector,
+    ) -> Result<u64> {
+        self.check()?;
+        let (completion, outcome) = answer();
+        self.remove(tenant_id, sub_tenant, selector, completion);
+        outcome.recv().unwrap_or(Err(Error::Closed))
+    }
+
+    /// Deletes rows and tells `completion` how many, once that is on stable storage and visible.
+    pub fn begin_delete(
+        self: &Arc<Self>,
+        tenant_id: String,
+        sub_tenant: Option<String>,
+        selector: Selector,
+        completion: Completion<u64>,
+    ) {
+        let store = Arc::clone(self);
+        self.commits.spawn(move || match store.check() {
+            Ok(()) => store.remove(&tenant_id, sub_tenant.as_deref(), &selector, completion),
+            Err(refused) => completion(Err(refused)),
+        });
+    }
+
+    fn remove(
+        self: &Arc<Self>,
+        tenant_id: &str,
+        sub_tenant: Option<&str>,
+        selector: &Selector,
+        completion: Completion<u64>,
+    ) {
+        let found = selector.check().and_then(|()| {
+            let name = sub_tenant_name(sub_tenant)?;
+            Ok((self.tenants.get(tenant_id)?, name))
+        });
+        match found {
+            Ok((tenant, name)) => {
+                if tenant.begin_delete(name, selector, completion) {
+                    self.commit(&tenant);
+                }
+            }
+            Err(refused) => completion(Err(refused)),
+        }
+    }
+
+    /// The rows nearest to each query, in query order.
+    ///
+    /// # Errors
+    /// What is wrong with the queries; [`Error::TenantNotFound`]; [`Error::CorruptData`]; what `interrupt` returns.
+    pub fn search(
+        &self,
+        tenant_id: &str,
+        sub_tenant: Option<&str>,
+        queries: &Rows,
+        search: Search,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<Hits>> {
+        self.check()?;
+        let limit = search.options.limit;
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(Error::InvalidLimit { got: limit as u64, maximum: MAX_LIMIT });
+        }
+        let name = sub_tenant_name(sub_tenant)?;
+        let tenant = self.tenants.get(tenant_id)?;
+        if let Some(expected) = tenant.dimension().filter(|&expected| expected != queries.dimension()) {
+            return Err(Error::DimensionMismatch {
+                expected: expected.get(),
+                got: queries.dimension().get(),
+            });
+        }
+        check_queries(queries, tenant.metric())?;
+        (0..queries.len())
+            .map(|index| {
+                let found = tenant.search(name, queries.row(index), search.options, interrupt)?;
+                let mut hits = Hits::new(Arc::clone(&tenant), found);
+                if let Some(threshold) = search.score_threshold {
+                    hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
+                }
+                interrupt()?;
+                Ok(hits)
+            })
+            .collect()
+    }
+
+    /// Runs `job` on a search thread.
+    pub fn begin_read(self: &Arc<Self>, job: impl FnOnce(&Self) + Send + 'static) {
+        let store = Arc::clone(self);
+        self.searches.spawn(move || job(&store));
+    }
+
+    /// Rows in insertion order, and whether there are more than `limit`.
+    ///
+    /// # Errors
+    /// [`Error::TenantNotFound`]; [`Error::SubTenantNotFound`]; [`Error::InvalidId`]; [`Error::CorruptData`].
+    pub fn get(
+        &self,
+        tenant_id: &str,
+        sub_tenant: Option<&str>,
+        selector: Option<&Selector>,
+        limit: usize,
+    ) -> Result<(Hits, bool)> {
+        self.check()?;
+        let name = sub_tenant_name(sub_tenant)?;
+        let tenant = self.tenants.get(tenant_id)?;
+        let (found, more) = tenant.get(name, selector, limit)?;
+        Ok((Hits::new(tenant, found), more))
+    }
+
+    /// How far the graph has come with each source; `None` for one that has no row.
+    ///
+    /// # Errors
+    /// [`Error::TenantNotFound`]; [`Error::SubTenantNotFound`]; [`Error::InvalidId`]; [`Error::CorruptData`].
+    pub fn status(
+        &self,
+        tenant_id: &str,
+        sub_tenant: Option<&str>,
+        source_ids: &[String],
+    ) -> Result<Vec<Option<SourceStatus>>> {
+        self.check()?;
+        let name = sub_tenant_name(sub_tenant)?;
+        let tenant = self.tenants.get(tenant_id)?;
+        source_ids
+            .iter()
+            .map(|id| {
+                crate::format::name::check_source_id(id)?;
+                tenant.status(name, id)
+            })
+            .collect()
+    }
+
+    /// The tenant's fixed properties and its counts.
+    ///
+    /// # Errors
+    /// [`Error::TenantNotFound`].
+    pub fn stats(&self, tenant_id: &str) -> Result<(Arc<Tenant>, TenantStats)> {
+        self.check()?;
+        let tenant = self.tenants.get(tenant_id)?;
+        let stats = tenant.stats();
+        Ok((tenant, stats))
+    }
+
+    /// Waits until everything of a tenant is in its graphs; false when `deadline` passes first.
+    ///
+    /// # Errors
+    /// [`Error::TenantNotFound`]; what `interrupt` returns.
+    pub fn wait_indexed(
+        &self,
+        tenant_id: &str,
+        deadline: Option<Instant>,
+        interrupt: Interrupt<'_>,
+    ) -> Result<bool> {
+        self.check()?;
+        self.tenants.get(tenant_id)?.wait_indexed(deadline, interrupt)
+    }
+
+    /// Writes, syncs and removes a small file.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`]; [`Error::StorageFailed`].
+    pub fn probe(&self) -> Result<()> {
+        self.check()?;
+        self.directory.probe()
+    }
+
+    /// How many open tenants take no writes at present.
+    pub fn refusing_tenants(&self) -> usize {
+        self.tenants.refusing()
+    }
+
+    /// Refuses new calls, waits for commits in flight, saves what is derived, ends the threads. Idempotent.
+    ///
+    /// # Errors
+    /// What the system refuses; every acknowledged upload is safe all the same.
+    pub fn close(&self) -> Result<()> {
+        if let Some(lock) = &self.lock {
+            lock.check_process()?;
+        }
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.indexer.close();
+        self.tenants.close()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`. In a forked child nothing is touched.
+        let _ = self.close();
+    }
+}
+
+/// A completion, and where its outcome arrives.
+fn answer<T: Send + 'static>() -> (Completion<T>, mpsc::Receiver<Result<T>>) {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // The receiver waits on the same stack; if it is gone, nobody asks.
+    (Box::new(move |outcome| drop(sender.send(outcome))), receiver)
+}
+
+/// Queries have the same rules as rows; a single one has no row number.
+fn check_queries(queries: &Rows, metric: Metric) -> Result<()> {
+    validate::upload(queries, Some(metric)).map_err(|refused| match refused {
+        Error::NonFinite { column, value, .. } if queries.len() == 1 => {
+            Error::NonFinite { row: None, column, value }
+        }
+        Error::ZeroVector { .. } if queries.len() == 1 => Error::ZeroVector { row: None },
+        other => other,
+    })
+}

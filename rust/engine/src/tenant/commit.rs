@@ -1,0 +1,86 @@
+//! Group commit: what waits is written together, synced once, applied in order, and only then seen and answered.
+
+use std::sync::atomic::Ordering;
+
+use super::sequencer::Queued;
+use super::{CommitState, Tenant};
+use crate::error::{Error, Result};
+use crate::format::draft::Draft;
+use crate::log::AppendError;
+
+/// Bytes after which a group is closed: the first upload of a group should not wait for much more than its own.
+const GROUP_BYTES: u64 = 64 << 20;
+
+impl Tenant {
+    /// Commits one group. True: more is waiting, and whoever called is still the one who has to see to it.
+    pub(super) fn commit_group(&self) -> bool {
+        let mut state = self.committer.lock();
+        let group = {
+            let mut sequencer = self.sequencer.lock();
+            let mut bytes = 0;
+            let mut group: Vec<Queued> = Vec::new();
+            while let Some(next) = sequencer.queue.front() {
+                bytes += next.draft.as_ref().map_or(0, Draft::record_length);
+                if !group.is_empty() && bytes > GROUP_BYTES {
+                    break;
+                }
+                group.extend(sequencer.queue.pop_front());
+            }
+            if group.is_empty() {
+                sequencer.committing = false;
+                self.idle.notify_all();
+                return false;
+            }
+            group
+        };
+        let drafts: Vec<&Draft> = group.iter().filter_map(|queued| queued.draft.as_ref()).collect();
+        let outcome = if drafts.is_empty() { Ok(()) } else { self.write_and_apply(&mut state, &drafts) };
+        let mut failed = Vec::new();
+        let more = {
+            let mut sequencer = self.sequencer.lock();
+            match &outcome {
+                Ok(()) => sequencer.applied(self.visible.load(Ordering::Relaxed)),
+                // What came later was decided as if this group would be there.
+                Err(_) => failed.extend(sequencer.reset(&self.applied(&state))),
+            }
+            let more = !sequencer.queue.is_empty();
+            sequencer.committing = more;
+            if !more {
+                self.idle.notify_all();
+            }
+            more
+        };
+        drop(state);
+        if outcome.is_ok() {
+            self.notify_indexer();
+        }
+        for queued in group.into_iter().chain(failed) {
+            (queued.done)(outcome.clone());
+        }
+        more
+    }
+
+    fn write_and_apply(&self, state: &mut CommitState, drafts: &[&Draft]) -> Result<()> {
+        if let Some(cause) = &state.broken {
+            return Err(Error::TenantReadOnly { reason: cause.to_string() });
+        }
+        let positions = state.log.append(drafts).map_err(|refused| match refused {
+            AppendError::NothingWritten(cause) => cause,
+            AppendError::Unknown(_) => Error::OutcomeUnknown,
+        })?;
+        let segments = std::sync::Arc::clone(state.log.segments());
+        for position in positions {
+            let record = segments.get(position.segment).and_then(|segment| segment.record(position.offset));
+            let applied = record.and_then(|record| self.apply(&record, position, true, &mut state.next_row));
+            if let Err(cause) = applied {
+                // It is on disk, but what was just written cannot be read: reopening the tenant settles it.
+                state.broken = Some(cause);
+                return Err(Error::OutcomeUnknown);
+            }
+        }
+        if let Some(last) = drafts.last() {
+            self.visible.store(last.lsn, Ordering::Release);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,408 @@
+//! One tenant: its log, its catalogue, its collections, and the order in which requests take effect.
+//! It knows what a request does; it does not know other tenants, or where its directory lies among theirs.
+
+mod apply;
+mod checkpoint;
+mod commit;
+mod lookup;
+mod sequencer;
+mod upload;
+
+pub use lookup::{Hit, Hits, SourceStatus, TenantStats};
+pub(crate) use upload::ValidUpload;
+pub use upload::{Inserted, Selector, Upload, sub_tenant_name};
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::catalogue::Catalogue;
+use crate::collection::{Collection, Found, Generation, SearchOptions, Shared};
+use crate::error::{Error, Result};
+use crate::format::draft::Draft;
+use crate::format::record::Kind;
+use crate::indexer::Indexer;
+use crate::log::{AppendError, Log, Sizes};
+use crate::storage::Storage;
+use crate::vector::{Dimension, Metric};
+use sequencer::{Applied, Sequencer};
+
+/// Who is told how a request ended; called once, on any thread.
+pub type Completion<T> = Box<dyn FnOnce(Result<T>) + Send>;
+
+/// Folder of the log inside a tenant's directory.
+const LOG: &str = "log";
+
+/// What tenants share.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where files are.
+    pub storage: Arc<dyn Storage>,
+    /// Who codes rows and builds graphs.
+    pub indexer: Arc<Indexer>,
+    /// Sizes of log files.
+    pub sizes: Sizes,
+    /// Threads that may use a graph at one moment.
+    pub graph_threads: usize,
+}
+
+/// One tenant, open.
+pub struct Tenant {
+    id: String,
+    metric: Metric,
+    surroundings: Surroundings,
+    shared: Shared,
+    catalogue: Arc<Catalogue>,
+    visible: Arc<AtomicU64>,
+    collections: RwLock<Collections>,
+    sequencer: Mutex<Sequencer>,
+    committer: Mutex<CommitState>,
+    idle: Condvar,
+}
+
+/// Written when a sub-tenant is first used; a reader holds it for one look-up.
+#[derive(Default)]
+struct Collections {
+    by_number: HashMap<u32, Arc<Collection>>,
+    by_name: HashMap<String, Arc<Collection>>,
+}
+
+/// What only the committing thread touches.
+struct CommitState {
+    log: Log,
+    next_row: u64,
+    /// Why the log and what is in memory may differ.
+    broken: Option<Error>,
+}
+
+impl Tenant {
+    /// Makes a tenant in `directory`, which has no durable name yet. The tenant exists once the caller has given
+    /// it one.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn create(
+        surroundings: Surroundings,
+        directory: &Path,
+        id: &str,
+        metric: Metric,
+        dimension: Option<Dimension>,
+        incarnation: [u8; 16],
+    ) -> Result<Self> {
+        let storage = Arc::clone(&surroundings.storage);
+        let mut log = Log::create(storage, &directory.join(LOG), incarnation, surroundings.sizes)?;
+        let record = Draft {
+            name: Some(id.to_owned()),
+            metric,
+            // At most 3024 columns.
+            #[allow(clippy::cast_possible_truncation)]
+            dimension: dimension.map_or(0, |dimension| dimension.get() as u16),
+            ..Draft::bare(Kind::Tenant, 1)
+        };
+        log.append(&[&record]).map_err(|refused| match refused {
+            AppendError::NothingWritten(cause) | AppendError::Unknown(cause) => cause,
+        })?;
+        let head = Head { id: id.to_owned(), metric, dimension };
+        let catalogue = Arc::new(Catalogue::new(Arc::clone(log.segments()), incarnation));
+        Ok(Self::assemble(surroundings, directory, head, catalogue, log, 1, 0))
+    }
+
+    /// Opens the tenant in `directory`. Nothing is written before its first upload.
+    ///
+    /// # Errors
+    /// [`Error::CorruptData`]; [`Error::FormatTooNew`]; what the system refuses.
+    pub fn open(surroundings: Surroundings, directory: &Path) -> Result<Self> {
+        match checkpoint::Checkpoint::newest(&*surroundings.storage, directory)? {
+            Some(checkpoint) => checkpoint.restore(surroundings, directory),
+            None => Self::replay(surroundings, directory),
+        }
+    }
+
+    /// Opens the tenant from its log alone.
+    fn replay(surroundings: Surroundings, directory: &Path) -> Result<Self> {
+        let mut head = None;
+        let mut records = Vec::new();
+        let log = Log::open(
+            Arc::clone(&surroundings.storage),
+            &directory.join(LOG),
+            None,
+            surroundings.sizes,
+            &mut |record, position| {
+                match record.header.kind {
+                    Kind::Tenant => head = Some(Head::of(record)?),
+                    _ => records.push(position),
+                }
+                Ok(())
+            },
+        )?;
+        let head = head.ok_or_else(|| Error::CorruptData {
+            reason: format!("the log in {} does not begin with its tenant", directory.display()),
+        })?;
+        let segments = Arc::clone(log.segments());
+        let catalogue = Arc::new(Catalogue::new(Arc::clone(&segments), log.incarnation()));
+        let tenant = Self::assemble(surroundings, directory, head, catalogue, log, 1, 0);
+        tenant.replay_records(&records)?;
+        Ok(tenant)
+    }
+
+    /// Applies what the log holds beyond what is known.
+    fn replay_records(&self, records: &[crate::log::Position]) -> Result<()> {
+        let mut state = self.committer.lock();
+        let segments = Arc::clone(state.log.segments());
+        let mut dimension = None;
+        for &position in records {
+            let record = segments.get(position.segment)?.record(position.offset)?;
+            self.apply(&record, position, false, &mut state.next_row)?;
+            dimension = dimension.or(Dimension::new(record.header.dimension.into()));
+            self.visible.store(record.header.lsn, Ordering::Release);
+        }
+        let mut applied = self.applied(&state);
+        applied.dimension = applied.dimension.or(dimension);
+        self.sequencer.lock().reset(&applied);
+        Ok(())
+    }
+
+    fn assemble(
+        surroundings: Surroundings,
+        directory: &Path,
+        head: Head,
+        catalogue: Arc<Catalogue>,
+        log: Log,
+        lsn: u64,
+        next_row: u64,
+    ) -> Self {
+        let visible = Arc::new(AtomicU64::new(lsn));
+        let shared = Shared {
+            catalogue: Arc::clone(&catalogue),
+            visible: Arc::clone(&visible),
+            metric: head.metric,
+            incarnation: log.incarnation(),
+            graph_threads: surroundings.graph_threads,
+            storage: Arc::clone(&surroundings.storage),
+            directory: Arc::new(RwLock::new(directory.to_owned())),
+        };
+        let applied = Applied { lsn, next_row, dimension: head.dimension, sub_tenants: HashMap::new() };
+        Self {
+            id: head.id,
+            metric: head.metric,
+            surroundings,
+            shared,
+            catalogue,
+            visible,
+            collections: RwLock::default(),
+            sequencer: Mutex::new(Sequencer::new(&applied)),
+            committer: Mutex::new(CommitState { log, next_row, broken: None }),
+            idle: Condvar::new(),
+        }
+    }
+
+    /// What is applied.
+    fn applied(&self, state: &CommitState) -> Applied {
+        let collections = self.collections.read();
+        Applied {
+            lsn: self.visible.load(Ordering::Acquire),
+            next_row: state.next_row,
+            dimension: collections.by_number.values().next().map(|collection| collection.dimension()),
+            sub_tenants: collections
+                .by_name
+                .iter()
+                .map(|(name, collection)| (name.clone(), collection.sub_tenant()))
+                .collect(),
+        }
+    }
+
+    /// The tenant's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The tenant's metric.
+    pub const fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The dimension that is fixed, or about to be by an upload in flight.
+    pub fn dimension(&self) -> Option<Dimension> {
+        self.sequencer.lock().dimension()
+    }
+
+    /// LSN up to which everything is visible.
+    pub fn visible_lsn(&self) -> u64 {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// The tenant's directory was renamed.
+    pub fn moved(&self, directory: &Path) {
+        directory.clone_into(&mut self.shared.directory.write());
+        self.committer.lock().log.moved(&directory.join(LOG));
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.shared.directory.read().clone()
+    }
+
+    /// Queues an upload. True: the caller has to call [`Self::commit`].
+    pub(crate) fn begin_upload(&self, upload: ValidUpload, completion: Completion<Inserted>) -> bool {
+        self.queue_upload(upload, completion)
+    }
+
+    /// Queues a delete. True: the caller has to call [`Self::commit`].
+    pub(crate) fn begin_delete(
+        &self,
+        sub_tenant: &str,
+        selector: &Selector,
+        completion: Completion<u64>,
+    ) -> bool {
+        self.queue_delete(sub_tenant, selector, completion)
+    }
+
+    /// Commits one group of what is queued. True: more is waiting.
+    pub(crate) fn commit(&self) -> bool {
+        self.commit_group()
+    }
+
+    fn collection(&self, number: u32) -> Option<Arc<Collection>> {
+        self.collections.read().by_number.get(&number).cloned()
+    }
+
+    fn collection_named(&self, name: &str) -> Option<Arc<Collection>> {
+        self.collections.read().by_name.get(name).cloned()
+    }
+
+    fn add_collection(
+        &self,
+        number: u32,
+        name: String,
+        dimension: Dimension,
+        generation: Generation,
+    ) -> Arc<Collection> {
+        let collection =
+            Arc::new(Collection::new(self.shared.clone(), number, name.clone(), dimension, generation));
+        let mut collections = self.collections.write();
+        collections.by_number.insert(number, Arc::clone(&collection));
+        collections.by_name.insert(name, Arc::clone(&collection));
+        collection
+    }
+
+    /// All collections, by number.
+    pub(crate) fn collections(&self) -> Vec<Arc<Collection>> {
+        let mut all: Vec<_> = self.collections.read().by_number.values().cloned().collect();
+        all.sort_unstable_by_key(|collection| collection.sub_tenant());
+        all
+    }
+
+    /// Tells the indexer about collections that have something to be done.
+    fn notify_indexer(&self) {
+        for collection in self.collections.read().by_number.values() {
+            if collection.wants_work() {
+                self.surroundings.indexer.notify(collection);
+            }
+        }
+    }
+
+    /// Lets background work on everything begin that an earlier process left undone.
+    pub fn wake(&self) {
+        self.notify_indexer();
+    }
+
+    /// The rows nearest to `query` in a sub-tenant, best first.
+    ///
+    /// # Errors
+    /// [`Error::SubTenantNotFound`]; [`Error::DimensionMismatch`]; [`Error::CorruptData`]; what `interrupt` returns.
+    pub fn search(
+        &self,
+        sub_tenant: &str,
+        query: &[f32],
+        options: SearchOptions,
+        interrupt: &dyn Fn() -> Result<()>,
+    ) -> Result<Vec<Found>> {
+        let Some(collection) = self.existing(sub_tenant)? else { return Ok(Vec::new()) };
+        collection.search(query, options, interrupt)
+    }
+
+    /// The collection of a sub-tenant; `None` for the default one before its first row.
+    fn existing(&self, sub_tenant: &str) -> Result<Option<Arc<Collection>>> {
+        match self.collection_named(sub_tenant) {
+            Some(collection) => Ok(Some(collection)),
+            None if sub_tenant == crate::limits::DEFAULT_SUB_TENANT => Ok(None),
+            None => Err(Error::SubTenantNotFound),
+        }
+    }
+
+    /// Waits until everything is in the graphs; false when `deadline` passes first.
+    ///
+    /// # Errors
+    /// What `interrupt` returns.
+    pub fn wait_indexed(
+        &self,
+        deadline: Option<Instant>,
+        interrupt: &dyn Fn() -> Result<()>,
+    ) -> Result<bool> {
+        for collection in self.collections() {
+            self.surroundings.indexer.notify(&collection);
+            if !self.surroundings.indexer.wait(&collection, deadline, interrupt)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the log takes no writes at present.
+    pub fn is_refusing(&self) -> bool {
+        self.committer.try_lock().is_some_and(|state| state.broken.is_some() || state.log.is_poisoned())
+    }
+
+    /// Refuses new requests, waits for those in flight, and saves what is derived.
+    ///
+    /// # Errors
+    /// What the system refuses; the log is whole all the same.
+    pub fn close(&self) -> Result<()> {
+        {
+            let mut sequencer = self.sequencer.lock();
+            sequencer.closed = true;
+            while sequencer.committing {
+                self.idle.wait(&mut sequencer);
+            }
+        }
+        let mut state = self.committer.lock();
+        let unsaved = state.log.has_appended();
+        state.log.close()?;
+        for collection in self.collections() {
+            collection.stop();
+            collection.save()?;
+        }
+        if unsaved {
+            self.write_checkpoint(&state)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the first record says.
+struct Head {
+    id: String,
+    metric: Metric,
+    dimension: Option<Dimension>,
+}
+
+impl Head {
+    fn of(record: &crate::format::record::Record<'_>) -> Result<Self> {
+        let metric = match record.header.metric {
+            0 => Metric::Cosine,
+            1 => Metric::InnerProduct,
+            2 => Metric::L2,
+            other => {
+                return Err(Error::CorruptData { reason: format!("metric {other} is not known") });
+            }
+        };
+        Ok(Self {
+            id: record.name().unwrap_or_default().to_owned(),
+            metric,
+            dimension: Dimension::new(record.header.dimension.into()),
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! Counts, for Python.
+
+use std::collections::BTreeMap;
+
+use ingot_engine::tenant;
+use ingot_engine::vector::{Dimension, Metric};
+use pyo3::prelude::*;
+
+/// How far the graph has come with a source's live rows.
+#[pyclass(frozen, get_all, module = "ingot._native")]
+pub struct SourceStatus {
+    total_rows: u64,
+    indexed_rows: u64,
+}
+
+impl From<tenant::SourceStatus> for SourceStatus {
+    fn from(status: tenant::SourceStatus) -> Self {
+        Self { total_rows: status.total_rows, indexed_rows: status.indexed_rows }
+    }
+}
+
+/// One tenant, counted at one moment.
+#[pyclass(frozen, get_all, module = "ingot._native")]
+pub struct TenantStats {
+    tenant_id: String,
+    dimension: usize,
+    metric: &'static str,
+    rows: u64,
+    indexed_rows: u64,
+    sources: usize,
+    sub_tenants: BTreeMap<String, u64>,
+    visible_lsn: u64,
+}
+
+impl TenantStats {
+    pub fn new(tenant: &tenant::Tenant, stats: tenant::TenantStats) -> Self {
+        Self {
+            tenant_id: tenant.id().to_owned(),
+            dimension: tenant.dimension().map_or(0, Dimension::get),
+            metric: match tenant.metric() {
+                Metric::Cosine => "cosine",
+                Metric::InnerProduct => "ip",
+                Metric::L2 => "l2",
+            },
+            rows: stats.rows,
+            indexed_rows: stats.indexed_rows,
+            sources: stats.sources,
+            sub_tenants: stats.sub_tenants,
+            visible_lsn: stats.visible_lsn,
+        }
+    }
+}
