@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from ingot import limits
-from ingot.errors import IngotError
+from ingot.errors import IngotError, InvalidLimit
 from ingot.schemas.checks import Insertion
 from ingot.service import Hits, Inserted, SourceStatus, TenantStats
 
@@ -29,6 +29,9 @@ UPLOADED = "Embeddings uploaded successfully."
 _PLACES = ("row", "column", "field", "offset")
 # Numbers turned into text before the event loop gets a turn: about a millisecond.
 _NUMBERS_A_TURN = 16_384
+# What an item costs besides its vector, in numbers.
+_NUMBERS_AN_ITEM = 32
+_NO_METADATA: dict[str, Any] = {}
 
 
 def json_response(body: bytes, request_id: str, status: int = 200) -> web.Response:
@@ -89,56 +92,43 @@ def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
 
 
 async def hits_answer(hits: Hits, *, scored: bool) -> bytes:
-    """The list of items of a search (`scored`) or a get; a list that is long is written in turns."""
+    """The list of items of a search (`scored`) or a get; a long one is written in turns with the event loop."""
     vectors = hits.embeddings
-    items = _items(hits, scored=scored)
-    if vectors is None:
-        return orjson.dumps(items)
-    step = max(1, _NUMBERS_A_TURN // max(1, vectors.shape[1]))
+    numbers = 1 if vectors is None else vectors.shape[1]
+    step = max(1, _NUMBERS_A_TURN // (_NUMBERS_AN_ITEM + numbers))
+    source_ids, chunk_ids, metadata = hits.source_ids, hits.chunk_ids, hits.metadata
+    scores, distances = (hits.scores.tolist(), hits.distances.tolist()) if scored else ([], [])
     parts: list[bytes] = []
     size = 0
-    for first in range(0, len(items), step):
+    for first in range(0, len(source_ids), step):
         if first:
             await asyncio.sleep(0)
-        page = items[first : first + step]
+        page: list[dict[str, Any]] = []
         # As doubles: the shortest text of a float32 is not always the one that a double rounds back from.
-        for item, vector in zip(page, vectors[first : first + step].astype(np.float64), strict=True):
-            item["embedding"]["embedding"] = vector
-        parts.append(orjson.dumps(page, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
-        items[first : first + step] = [None] * len(page)
-        size += len(parts[-1])
-        if not scored and size >= limits.MAX_PAGE_BYTES:
-            break
-    return b"[" + b",".join(parts) + b"]"
-
-
-def _items(hits: Hits, *, scored: bool) -> list[Any]:
-    rows = zip(hits.source_ids, hits.chunk_ids, hits.metadata, strict=True)
-    if not scored:
-        return [
-            {
-                "source_id": source_id,
-                "embedding": {"chunk_id": chunk_id, "embedding": None},
-                "metadata": _metadata(metadata),
+        some = None if vectors is None else vectors[first : first + step].astype(np.float64)
+        for row in range(first, min(first + step, len(source_ids))):
+            item: dict[str, Any] = {
+                "source_id": source_ids[row],
+                "embedding": {
+                    "chunk_id": chunk_ids[row],
+                    "embedding": None if some is None else some[row - first],
+                },
             }
-            for source_id, chunk_id, metadata in rows
-        ]
-    return [
-        {
-            "source_id": source_id,
-            "embedding": {"chunk_id": chunk_id, "embedding": None},
-            "score": score,
-            "distance": distance,
-            "metadata": _metadata(metadata),
-        }
-        for (source_id, chunk_id, metadata), score, distance in zip(
-            rows, hits.scores.tolist(), hits.distances.tolist(), strict=True
-        )
-    ]
-
-
-def _metadata(text: bytes | None) -> Any:
-    return {} if text is None else orjson.Fragment(text)
+            if scored:
+                item["score"] = scores[row]
+                item["distance"] = distances[row]
+            text = metadata[row]
+            item["metadata"] = _NO_METADATA if text is None else orjson.Fragment(text)
+            page.append(item)
+        parts.append(orjson.dumps(page, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
+        size += len(parts[-1])
+        if not scored and size > limits.MAX_PAGE_BYTES:
+            raise InvalidLimit(
+                f"the first {first + len(page)} rows are over {limits.MAX_PAGE_BYTES} bytes already, and cursors to the "
+                "rest are not offered by this server yet: lower `limit`, or select fewer rows",
+                field="limit",
+            )
+    return b"[" + b",".join(parts) + b"]"
 
 
 def delete_answer(count: int) -> bytes:

@@ -52,7 +52,7 @@ class App:
         self._service = service
         self._log = log
         self._guard = None if settings.insecure else LoopbackGuard()
-        self._paths = _table(Routes(service, IntakeGate(settings)))
+        self._paths = _table(Routes(service, IntakeGate(settings), log))
 
     def server(self) -> HttpServer:
         """A server whose connections this app answers."""

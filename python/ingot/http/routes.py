@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ingot.errors import IngotError, NotFound, NotOffered, StorageError, WrongType
 from ingot.http import answers
+from ingot.http.access_log import ServerLog
 from ingot.http.exchange import Exchange
 from ingot.http.intake import Intake, IntakeGate, has_body
 from ingot.schemas import checks
@@ -35,9 +36,10 @@ _PROBE_SECONDS = 1.0
 class Routes:
     """The handlers of all endpoints."""
 
-    def __init__(self, service: Service, gate: IntakeGate) -> None:
+    def __init__(self, service: Service, gate: IntakeGate, log: ServerLog) -> None:
         self._service = service
         self._gate = gate
+        self._log = log
         self._probed: tuple[float, int | IngotError] | None = None
 
     async def insert(self, x: Exchange) -> web.Response:
@@ -136,7 +138,7 @@ class Routes:
     async def ready(self, x: Exchange) -> web.Response:
         """GET /readyz."""
         self._service.admit()
-        outcome = await self._probe()
+        outcome = await self._probe(x)
         if isinstance(outcome, IngotError):
             # Not ready is 503, whatever is wrong with the disk.
             response = answers.refusal(outcome, x.request_id)
@@ -148,7 +150,7 @@ class Routes:
             return answers.json_response(body, x.request_id)
         return answers.json_response(b'{"status":"ok"}', x.request_id)
 
-    async def _probe(self) -> int | IngotError:
+    async def _probe(self, x: Exchange) -> int | IngotError:
         now = time.monotonic()
         if self._probed is None or now - self._probed[0] > _PROBE_SECONDS:
             outcome: int | IngotError
@@ -156,6 +158,7 @@ class Routes:
                 outcome = await self._service.probe()
             except StorageError as error:
                 outcome = error
+                self._log.failure(x.request_id, x.route, error)
             self._probed = (now, outcome)
         return self._probed[1]
 

@@ -14,6 +14,7 @@ pub type Job = Box<dyn FnOnce() + Send>;
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    process: u32,
 }
 
 struct Shared {
@@ -36,7 +37,7 @@ impl Pool {
             queue: Mutex::new(Queue { jobs: VecDeque::new(), closed: false }),
             arrived: Condvar::new(),
         });
-        let mut pool = Self { shared, threads: Vec::new() };
+        let mut pool = Self { shared, threads: Vec::new(), process: std::process::id() };
         for _ in 0..threads {
             let shared = Arc::clone(&pool.shared);
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || shared.run())?;
@@ -76,6 +77,11 @@ impl Shared {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if std::process::id() != self.process {
+            // A forked child has no such threads to wait for.
+            self.threads.drain(..).for_each(std::mem::forget);
+            return;
+        }
         self.shared.queue.lock().closed = true;
         self.shared.arrived.notify_all();
         for thread in self.threads.drain(..) {

@@ -21,6 +21,7 @@ pub struct Indexer {
     queue: Arc<Queue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     workers: usize,
+    process: u32,
 }
 
 struct Queue {
@@ -43,7 +44,7 @@ impl Indexer {
     pub fn new(workers: usize) -> Result<Self> {
         let queue =
             Arc::new(Queue { state: Mutex::default(), arrived: Condvar::new(), progressed: Condvar::new() });
-        let indexer = Self { queue, threads: Mutex::default(), workers };
+        let indexer = Self { queue, threads: Mutex::default(), workers, process: std::process::id() };
         for _ in 0..workers {
             let queue = Arc::clone(&indexer.queue);
             let thread = std::thread::Builder::new()
@@ -100,7 +101,12 @@ impl Indexer {
 
 impl Drop for Indexer {
     fn drop(&mut self) {
-        self.close();
+        if std::process::id() == self.process {
+            self.close();
+        } else {
+            // A forked child has no such threads to wait for.
+            self.threads.lock().drain(..).for_each(std::mem::forget);
+        }
     }
 }
 

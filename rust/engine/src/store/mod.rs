@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
+
 use crate::collection::SearchOptions;
 use crate::error::{Error, Result};
 use crate::exact;
@@ -84,7 +86,8 @@ pub struct Store {
     commits: Pool,
     searches: Pool,
     closed: AtomicBool,
-    lock: Option<DirectoryLock>,
+    lock: Mutex<Option<DirectoryLock>>,
+    process: u32,
 }
 
 impl Store {
@@ -130,7 +133,8 @@ impl Store {
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
             searches: Pool::new("ingot-search", options.search_threads).map_err(failed)?,
             closed: AtomicBool::new(false),
-            lock,
+            lock: Mutex::new(lock),
+            process: std::process::id(),
         }))
     }
 
@@ -139,10 +143,13 @@ impl Store {
     /// # Errors
     /// [`Error::Closed`]; [`Error::Forked`].
     pub fn check(&self) -> Result<()> {
-        if let Some(lock) = &self.lock {
-            lock.check_process()?;
-        }
+        self.check_process()?;
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// In a forked child there are no threads, and the directory is the parent's.
+    fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.process { Ok(()) } else { Err(Error::Forked) }
     }
 
     /// Stores an upload and returns once it is on stable storage and visible.
@@ -388,14 +395,15 @@ impl Store {
     /// # Errors
     /// What the system refuses; every acknowledged upload is safe all the same.
     pub fn close(&self) -> Result<()> {
-        if let Some(lock) = &self.lock {
-            lock.check_process()?;
-        }
+        self.check_process()?;
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
         self.indexer.close();
-        self.tenants.close()
+        let closed = self.tenants.close();
+        // Only now may another process open the directory.
+        self.lock.lock().take();
+        closed
     }
 }
 
