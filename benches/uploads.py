@@ -61,7 +61,7 @@ def measure(vectors: Vectors, folder: Path) -> list[Uploads]:
                     for server in (ceiling, ingot, naive):
                         load = _send(server, tenant, body, files, clients)
                         loads.setdefault((server.name, body, clients), []).append(load)
-                    ingot.settle(tenant)
+                    ingot.settle(tenant, loads[ingot.name, body, clients][-1].answered * BATCH)
             print(f"  round {number + 1} of {ROUNDS} done", flush=True)
     megabytes = {
         body: sum(file.stat().st_size for file in files) / len(files) / 1e6 for body, files in bodies.items()

@@ -124,8 +124,8 @@ async def hits_answer(hits: Hits, *, scored: bool) -> bytes:
         size += len(parts[-1])
         if not scored and size > limits.MAX_PAGE_BYTES:
             raise InvalidLimit(
-                f"the first {first + len(page)} rows are over {limits.MAX_PAGE_BYTES} bytes already, and cursors to the "
-                "rest are not offered by this server yet: lower `limit`, or select fewer rows",
+                f"the first {first + len(page)} rows are over {limits.MAX_PAGE_BYTES} bytes already, and cursors to "
+                "the rest are not offered by this server yet: lower `limit`, or select fewer rows",
                 field="limit",
             )
     return b"[" + b",".join(parts) + b"]"
