@@ -1,6 +1,7 @@
 """Servers to compare with: `python -m benches.ceiling read|naive --port P`.
 
-`read` reads the body and answers: no upload over aiohttp can be faster. `naive` does what a handler in plain Python
+`read` reads the body with `await request.read()` and answers; aiohttp gathers the body in one buffer for it, so that
+with large bodies a handler that takes the chunks as they come can pass it. `naive` does what a handler in plain Python
 would do to check the numbers, and stores nothing.
 """
 

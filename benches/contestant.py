@@ -53,15 +53,19 @@ class Contestant:
             return response.status, response.read()
         return 0, b""
 
-    def settle(self, tenant: str) -> None:
-        """Returns when the tenant's graph is complete, so that the next server has the machine to itself."""
+    def settle(self, tenant: str, rows: int) -> None:
+        """Returns when all `rows` are in the tenant's graph, so that the next server has the machine to itself."""
         deadline = time.monotonic() + INDEXED_WITHIN
         while time.monotonic() < deadline:
             status, answer = self._status(f"/tenants/monitor?tenant_id={tenant}")
             if status != 200:
                 raise RuntimeError(f"{self.name}: /tenants/monitor answered {status}")
             counts = json.loads(answer)
-            if counts["indexed_rows"] >= counts["rows"]:
+            if counts["rows"] != rows:
+                raise RuntimeError(
+                    f"{self.name}: {tenant} holds {counts['rows']} rows, {rows} were acknowledged"
+                )
+            if counts["indexed_rows"] >= rows:
                 return
             time.sleep(0.05)
         raise RuntimeError(f"{self.name}: {tenant} was not indexed within {INDEXED_WITHIN:.0f} s")

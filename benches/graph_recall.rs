@@ -19,9 +19,6 @@ use ingot_engine::vector::{Dimension, Metric};
 const THREADS: usize = 2;
 /// Candidates that are scored again for the best ten.
 const SCORED_AGAIN: usize = 32;
-/// Rows that are indexed at a time, as a background worker finds them.
-const WINDOW: u32 = 8192;
-
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
@@ -79,15 +76,15 @@ fn measure(data: &Data) -> Result<(), Failure> {
 
 fn build(graph: &Graph, count: u32, alternate: bool) {
     let add = |slot| graph.add(slot).unwrap_or_else(|e| panic!("{e}"));
-    for start in (0..count).step_by(WINDOW as usize) {
-        let feed = Feed::new(start..count.min(start + WINDOW), THREADS);
+    for start in (0..count).step_by(Feed::WINDOW as usize) {
+        let feed = Feed::new(start..count.min(start + Feed::WINDOW), THREADS);
         let next = AtomicUsize::new(start as usize);
         std::thread::scope(|scope| {
-            for worker in 0..feed.workers() {
+            for worker in 0..if alternate { THREADS } else { feed.workers() } {
                 let (feed, next) = (&feed, &next);
                 scope.spawn(move || {
                     if alternate {
-                        let end = count.min(start + WINDOW) as usize;
+                        let end = count.min(start + Feed::WINDOW) as usize;
                         while let slot @ 0.. = next.fetch_add(1, Ordering::Relaxed)
                             && slot < end
                         {
@@ -178,8 +175,8 @@ fn plain(data: &Data, count: usize) -> Result<(), Failure> {
     })?;
     index.reserve_capacity_and_threads(count, THREADS)?;
     let (building, ()) = timed(|| {
-        for start in (0..count as u32).step_by(WINDOW as usize) {
-            let feed = Feed::new(start..(count as u32).min(start + WINDOW), THREADS);
+        for start in (0..count as u32).step_by(Feed::WINDOW as usize) {
+            let feed = Feed::new(start..(count as u32).min(start + Feed::WINDOW), THREADS);
             std::thread::scope(|scope| {
                 for worker in 0..feed.workers() {
                     let (feed, index) = (&feed, &index);

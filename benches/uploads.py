@@ -61,7 +61,7 @@ def measure(vectors: Vectors, folder: Path) -> list[Uploads]:
                     for server in (ceiling, ingot, naive):
                         load = _send(server, tenant, body, files, clients)
                         loads.setdefault((server.name, body, clients), []).append(load)
-                    ingot.settle(tenant)
+                    ingot.settle(tenant, loads[ingot.name, body, clients][-1].answered * BATCH)
             print(f"  round {number + 1} of {ROUNDS} done", flush=True)
     megabytes = {
         body: sum(file.stat().st_size for file in files) / len(files) / 1e6 for body, files in bodies.items()
@@ -108,18 +108,18 @@ def table(results: list[Uploads]) -> list[str]:
     """The results as lines to read; the ratios are ours over each of the others, best over best, then medians."""
     by = {(one.server, one.body, one.clients): one for one in results}
     lines = [
-        "body  clients  MB each |  rows/s, best (median)                                     | ingot against",
-        "                       |  ingot              read only          naive              | read only    naive",
+        f"body  clients  MB each |  {'rows/s, best (median)':<67} |  ingot against",
+        f"                       |  {'ingot':<21}  {'read only':<21}  {'naive':<21} |  {'read only':<11}  naive",
     ]
     for body in CONTENT_TYPES:
         for clients in CLIENTS:
             mine, read, naive = (by[name, body, clients] for name in ("ingot", "read", "naive"))
-            cells = "".join(f"  {f'{one.best:,} ({one.median:,})':<17}" for one in (mine, read, naive))
+            cells = "".join(f"  {f'{one.best:,} ({one.median:,})':<21}" for one in (mine, read, naive))
             ratios = "".join(
                 f"  {f'{mine.best / other.best:.2f} ({mine.median / other.median:.2f})':<11}"
                 for other in (read, naive)
             )
-            lines.append(f"{body:<5} {clients:>7}  {mine.megabytes:>7} |{cells} |{ratios}")
+            lines.append(f"{body:<5} {clients:>7}  {mine.megabytes:>7} |{cells} |{ratios}".rstrip())
     lines += [
         f"errors of {one.server}, {one.body}, {one.clients} clients: {one.errors}"
         for one in results

@@ -38,8 +38,8 @@ ENGINE_FLOORS: Floors = (
 )
 
 MODULE_FLOORS: Floors = (
-    ("errors", "eventfd_unsafe"),
-    ("completions",),
+    ("errors", "eventfd_unsafe", "file_id", "hits", "inserted", "stats"),
+    ("array_unsafe", "call", "completions"),
     ("body",),
     ("store",),
 )

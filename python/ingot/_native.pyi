@@ -10,7 +10,22 @@ from typing import Any, Literal, final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-Metric = Literal["cosine", "ip", "l2"]
+__all__ = [
+    "Body",
+    "BodyReader",
+    "ChunkIds",
+    "Completions",
+    "Hits",
+    "Inserted",
+    "Rows",
+    "SourceStatus",
+    "Store",
+    "TenantStats",
+    "crc32c",
+    "new_file_id",
+]
+
+_Metric = Literal["cosine", "ip", "l2"]
 
 @final
 class ChunkIds(Sequence[str]):
@@ -72,7 +87,7 @@ class TenantStats:
 
     tenant_id: str
     dimension: int
-    metric: Metric
+    metric: _Metric
     rows: int
     indexed_rows: int
     sources: int
@@ -125,7 +140,7 @@ class BodyReader:
     (`query_embedding`, `query_embeddings[*]`, and `embeddings` for the first-age search).
     """
 
-    def __init__(self, format: Literal["json", "npy"], purpose: Literal["insert", "search"]) -> None: ...
+    def __new__(cls, format: Literal["json", "npy"], purpose: Literal["insert", "search"]) -> BodyReader: ...
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over and returns at once with the bytes not parsed yet. Raises the error of an
         earlier chunk as soon as it is known."""
@@ -140,7 +155,7 @@ class BodyReader:
 class Store:
     """A data directory, open. Thread-safe; every call but `begin_*` blocks with the GIL released."""
 
-    def __init__(self, path: str, *, options: dict[str, Any] | None = None) -> None:
+    def __new__(cls, path: str, *, options: dict[str, Any] | None = None) -> Store:
         """`options`: `create` (bool, default True), `index_threads` (int), `search_threads` (int),
         `commit_threads` (int), `max_open_tenants` (int), `auto_create_tenants` (bool, default True)."""
     @property

@@ -18,7 +18,7 @@ from ingot._native import Hits, Inserted, SourceStatus, TenantStats
 Path = str | os.PathLike[str]
 
 
-def open(path: Path, *, create: bool = True, **options: Any) -> "Store":  # noqa: A001
+def open(path: Path, *, create: bool = True, **options: Any) -> "Store":
     """Open the data directory at `path`, making it if it is not there.
 
     `create=False` refuses to make one. `options`: `index_threads`, `max_open_tenants`, `auto_create_tenants`
@@ -144,7 +144,9 @@ class Store:
         """
         array = _array(query)
         if array.ndim != 1:
-            raise ValueError(f"query must have shape (dimension,), got {array.shape}; for many use search_batch")
+            raise ValueError(
+                f"query must have shape (dimension,), got {array.shape}; for many use search_batch"
+            )
         return self.search_batch(
             tenant_id,
             array,

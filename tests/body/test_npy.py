@@ -34,7 +34,8 @@ def any_numbers(chance: random.Random, dtype: np.dtype[Any], shape: tuple[int, .
             array *= [chance.choice([-1, 1, 1e-40, 1e-45, 1e37, 1e38]) for _ in range(array.size)]
         with np.errstate(over="ignore", invalid="ignore"):
             array[~np.isfinite(array.astype(np.float32))] = -0.0
-    return array.reshape(shape)
+    shaped: NDArray[Any] = array.reshape(shape)
+    return shaped
 
 
 @pytest.mark.parametrize("order", "<>")

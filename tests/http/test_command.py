@@ -88,6 +88,25 @@ def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path, below: str)
     assert str(tmp_path / below) in line
 
 
+def test_a_directory_of_a_newer_format_is_refused_untouched(start: Start) -> None:
+    server = start()
+    Client(server.port).insert("t", [[1, 2]]).ok()
+    server.terminate()
+    assert server.exit_code() == 0
+    format_file = server.data / "FORMAT"
+    format_file.write_text(format_file.read_text().replace("1", "2"))
+    before = sorted((path, path.stat().st_mtime_ns) for path in server.data.rglob("*"))
+    line = refuses_to_start("serve", "--data", str(server.data), "--port", "0")
+    assert "format version 2" in line
+    assert "upgrade ingot" in line
+    assert sorted((path, path.stat().st_mtime_ns) for path in server.data.rglob("*")) == before
+
+
+def test_tenants_need_not_be_made_on_first_use(start: Start) -> None:
+    client = Client(start("--no-auto-create-tenants").port)
+    client.insert("t", [[1, 2]]).refused(404, "TENANT_NOT_FOUND")
+
+
 def test_an_insecure_server_takes_every_host(start: Start) -> None:
     client = Client(start("--insecure", "--host", "0.0.0.0").port)
     client.raw(b"GET /healthz HTTP/1.1\r\nHost: example.com\r\nOrigin: http://a.b\r\n\r\n").ok()

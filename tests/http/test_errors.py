@@ -1,5 +1,7 @@
 """Section 2 of the wire contract: the error body everywhere, broken HTTP included; and the table of errors."""
 
+import ast
+import pickle
 import re
 from pathlib import Path
 
@@ -209,6 +211,22 @@ def test_positions_are_written_as_the_contract_does() -> None:
     assert str(error) == "row 17, column 803: 1e39 is not finite as float32"
     query = errors.from_engine("NonFinite", {"row": None, "column": 3, "value": "-inf"})
     assert str(query) == "column 3: -inf is not finite as float32"
+
+
+def test_errors_stand_alone() -> None:
+    """The module runs by itself: neither the engine nor the server is needed to catch its exceptions."""
+    path = Path(errors.__file__)
+    tree = ast.parse(path.read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported == {"collections.abc", "typing"}
+    assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
+
+
+def test_errors_survive_pickling() -> None:
+    error = errors.NonFiniteValue("not finite", row=17, column=803, value="1e39")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), copy.row, copy.column, copy.value) == (str(error), 17, 803, "1e39")
 
 
 def test_every_error_code_is_in_the_contract() -> None:

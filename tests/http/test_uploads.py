@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -50,6 +51,29 @@ def test_an_overwrite_replaces_vectors_ids_and_metadata(client: Client, tenant: 
     assert items[0]["metadata"] == {}
     stored = np.array(items[0]["embedding"]["embedding"], np.float32)
     assert stored.tolist() == np.array(ROWS[1], np.float32).tolist()
+
+
+def test_an_overwrite_is_never_seen_half_done(client: Client, tenant: str) -> None:
+    def version(number: int) -> None:
+        rows = np.full((5 + number % 2, 8), 1.0 + number)
+        client.insert(tenant, rows, file_id="a", document_metadata={"version": number}).ok()
+
+    def overwrite() -> None:
+        for number in range(1, 60):
+            version(number)
+
+    version(0)
+    writer = threading.Thread(target=overwrite)
+    writer.start()
+    seen: set[int] = set()
+    while writer.is_alive():
+        for items in (client.get(tenant).ok(), client.search(tenant, [1.0] * 8, limit=100).ok()):
+            (number,) = {item["metadata"]["version"] for item in items}
+            assert len(items) == 5 + number % 2
+            seen.add(number)
+    writer.join()
+    assert len(client.get(tenant).ok()) == 6
+    assert len(seen) > 1
 
 
 def test_the_same_upload_twice_leaves_the_state_of_once(client: Client, tenant: str) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "hits_answer",
     "insert_answer",
     "json_response",
+    "parts_response",
     "refusal",
     "stats_answer",
     "status_answer",
@@ -29,6 +30,8 @@ UPLOADED = "Embeddings uploaded successfully."
 _PLACES = ("row", "column", "field", "offset")
 # Numbers turned into text before the event loop gets a turn: about a millisecond.
 _NUMBERS_A_TURN = 16_384
+# Parts of about a turn each that are written before the event loop gets one.
+_PARTS_A_TURN = 8
 # What an item costs besides its vector, in numbers.
 _NUMBERS_AN_ITEM = 32
 _NO_METADATA: dict[str, Any] = {}
@@ -39,8 +42,36 @@ def json_response(body: bytes, request_id: str, status: int = 200) -> web.Respon
     return web.Response(
         body=body,
         status=status,
-        headers={"Content-Type": "application/json", "X-Request-Id": request_id, "Server": "ingot"},
+        headers=_headers(request_id),
     )
+
+
+def _headers(request_id: str) -> dict[str, str]:
+    return {"Content-Type": "application/json", "X-Request-Id": request_id, "Server": "ingot"}
+
+
+class _LongResponse(web.StreamResponse):
+    """A response that is written in parts: joined and handed over at once they would hold the loop up."""
+
+    def __init__(self, parts: list[bytes], request_id: str) -> None:
+        super().__init__(headers=_headers(request_id))
+        self.content_length = sum(map(len, parts))
+        self._parts = parts
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        parts, self._parts = self._parts, []
+        for number, part in enumerate(parts):
+            await self.write(part)
+            if number % _PARTS_A_TURN == 0:
+                await asyncio.sleep(0)
+        await super().write_eof(data)
+
+
+def parts_response(parts: list[bytes], request_id: str) -> web.StreamResponse:
+    """A response with these parts of JSON text, one behind the other."""
+    if len(parts) <= _PARTS_A_TURN:
+        return json_response(b"".join(parts), request_id)
+    return _LongResponse(parts, request_id)
 
 
 def refusal(error: IngotError, request_id: str) -> web.Response:
@@ -91,8 +122,8 @@ def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
     return orjson.dumps(answer)
 
 
-async def hits_answer(hits: Hits, *, scored: bool) -> bytes:
-    """The list of items of a search (`scored`) or a get; a long one is written in turns with the event loop."""
+async def hits_answer(hits: Hits, *, scored: bool) -> list[bytes]:
+    """The list of items of a search (`scored`) or a get, in parts; a long one takes turns with the event loop."""
     vectors = hits.embeddings
     numbers = 1 if vectors is None else vectors.shape[1]
     step = max(1, _NUMBERS_A_TURN // (_NUMBERS_AN_ITEM + numbers))
@@ -120,15 +151,18 @@ async def hits_answer(hits: Hits, *, scored: bool) -> bytes:
             text = metadata[row]
             item["metadata"] = _NO_METADATA if text is None else orjson.Fragment(text)
             page.append(item)
-        parts.append(orjson.dumps(page, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
-        size += len(parts[-1])
+        # A part of the list's text: its brackets make room for the comma between two parts.
+        text_of_page = orjson.dumps(page, option=orjson.OPT_SERIALIZE_NUMPY)
+        parts.append((b"," if first else b"[") + text_of_page[1:-1])
+        size += len(text_of_page)
         if not scored and size > limits.MAX_PAGE_BYTES:
             raise InvalidLimit(
-                f"the first {first + len(page)} rows are over {limits.MAX_PAGE_BYTES} bytes already, and cursors to the "
-                "rest are not offered by this server yet: lower `limit`, or select fewer rows",
+                f"the first {first + len(page)} rows are over {limits.MAX_PAGE_BYTES} bytes already, and cursors to "
+                "the rest are not offered by this server yet: lower `limit`, or select fewer rows",
                 field="limit",
             )
-    return b"[" + b",".join(parts) + b"]"
+    parts.append(b"]" if parts else b"[]")
+    return parts
 
 
 def delete_answer(count: int) -> bytes:

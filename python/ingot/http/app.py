@@ -20,7 +20,7 @@ from ingot.settings import Settings
 
 __all__ = ["App"]
 
-Handler = Callable[[Exchange], Awaitable[web.Response]]
+Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 # The status that the log has for a client that left, which no client ever sees.
 _GONE = 499
@@ -60,6 +60,7 @@ class App:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         x = Exchange(request, time.perf_counter())
+        response: web.StreamResponse
         try:
             response = await self._handler(x)(x)
         except IngotError as error:
@@ -115,7 +116,7 @@ class App:
         self._log.request(x, response.status, 0.0)
         return response
 
-    async def _finish_early(self, x: Exchange, response: web.Response) -> None:
+    async def _finish_early(self, x: Exchange, response: web.StreamResponse) -> None:
         """Sends an answer that is there before the body is, and drops what still arrives of it."""
         if not x.continued or response.status == 408:
             # A client that was not told to go on may send its body or its next request: nobody can tell which.

@@ -70,7 +70,7 @@ class Routes:
         x.rows = len(inserted)
         return answers.json_response(answers.insert_answer(inserted, insertion), x.request_id)
 
-    async def search(self, x: Exchange) -> web.Response:
+    async def search(self, x: Exchange) -> web.StreamResponse:
         """POST /embeddings/search-raw-embeddings."""
         with Intake(self._gate, x, ("json", "npy")) as intake:
             early, parameters = self._early(x, SearchRequest)
@@ -93,15 +93,15 @@ class Routes:
             assert query is not None
             hits = await self._service.search(checks.check_search(request), query)
         x.rows = len(hits)
-        return answers.json_response(await answers.hits_answer(hits, scored=True), x.request_id)
+        return answers.parts_response(await answers.hits_answer(hits, scored=True), x.request_id)
 
-    async def get(self, x: Exchange) -> web.Response:
+    async def get(self, x: Exchange) -> web.StreamResponse:
         """POST /embeddings/filter-raw-embeddings."""
         request = await self._fields(x, GetRequest)
         selection, limit, with_embeddings = checks.check_get(request)
         hits = await self._service.get(selection, limit, with_embeddings)
         x.rows = len(hits)
-        return answers.json_response(await answers.hits_answer(hits, scored=False), x.request_id)
+        return answers.parts_response(await answers.hits_answer(hits, scored=False), x.request_id)
 
     async def delete(self, x: Exchange) -> web.Response:
         """DELETE and POST /embeddings/delete-raw-embeddings."""

@@ -18,8 +18,8 @@ pub struct Batch {
     pub rows_offset: u64,
     /// Keyed hash of sub-tenant and source id.
     pub source_hash: u64,
-    /// First of its record's bits in the table of checked blocks.
-    pub first_block: u64,
+    /// First of its record's bits in the table of what has been checked.
+    pub first_bit: u64,
     /// Number of rows.
     pub row_count: u32,
     /// Index of the first row within its upload.

@@ -20,9 +20,15 @@ use crate::vector::Dimension;
 use sources::Sources;
 use verified::Verified;
 
+/// Of a record's bits in the table of what has been checked, the one of its header,
+const HEADER: u64 = 0;
+/// and the one of its first block.
+const FIRST_BLOCK: u64 = 1;
+
 /// The batches of one tenant. One thread adds at a time; readers never wait for it.
 pub struct Catalogue {
     segments: Arc<Segments>,
+    incarnation: [u8; 16],
     batches: Chunked<Batch>,
     sources: Sources,
     verified: Verified,
@@ -33,6 +39,7 @@ impl Catalogue {
     pub fn new(segments: Arc<Segments>, incarnation: [u8; 16]) -> Self {
         Self {
             segments,
+            incarnation,
             batches: Chunked::new(),
             sources: Sources::new(incarnation),
             verified: Verified::new(),
@@ -50,7 +57,8 @@ impl Catalogue {
         let row_bytes = u64::from(header.dimension) * size_of::<f32>() as u64;
         let body = position.offset + u64::from(header.header_length);
         let mut numbers = Vec::with_capacity(header.batch_count as usize);
-        let first_block = self.verified.add(header.block_count, verified);
+        let first_bit = self.verified.add(1 + header.block_count, verified);
+        self.verified.set(first_bit, HEADER);
         for index in 0..header.batch_count {
             let entry = record.batch(index).ok_or_else(corrupt)?;
             if entry.body_offset + align(u64::from(entry.row_count) * row_bytes) > header.body_length
@@ -70,7 +78,7 @@ impl Catalogue {
                 first_index: entry.first_index,
                 sub_tenant: header.sub_tenant,
                 entry: index,
-                first_block,
+                first_bit,
                 dimension: header.dimension,
             };
             numbers.push(self.push(batch));
@@ -88,8 +96,8 @@ impl Catalogue {
 
     /// Adds a batch that a checkpoint names, whose record has `blocks` blocks.
     pub fn restore(&self, batch: Batch, blocks: u32) -> u32 {
-        let first_block = self.verified.add(blocks, false);
-        self.push(Batch { first_block, ..batch })
+        let first_bit = self.verified.add(1 + blocks, false);
+        self.push(Batch { first_bit, ..batch })
     }
 
     /// Batches so far.
@@ -152,12 +160,19 @@ impl Catalogue {
             .ok_or_else(|| self.corrupt(batch.position(), "has lost a batch"))
     }
 
-    /// The record that a batch came with.
+    /// The record that a batch came with. Its header is checked when it is first read, unless it was when the
+    /// log was opened.
     ///
     /// # Errors
-    /// [`Error::CorruptData`] when it is not there any more.
+    /// [`Error::CorruptData`] when it is not what was written.
     pub fn record(&self, batch: &Batch) -> Result<Record<'_>> {
-        self.segments.get(batch.segment)?.record(batch.record_offset)
+        let segment = self.segments.get(batch.segment)?;
+        if self.verified.all() || self.verified.is_set(batch.first_bit, HEADER) {
+            return segment.record(batch.record_offset);
+        }
+        let record = segment.checked_record(batch.record_offset, self.incarnation)?;
+        self.verified.set(batch.first_bit, HEADER);
+        Ok(record)
     }
 
     /// Rows `first..first + count` of a batch (from its first row), where they lie in the log. Blocks that have not
@@ -190,12 +205,12 @@ impl Catalogue {
     }
 
     fn verify(&self, batch: &Batch, segment: &Segment, offset: u64, length: u64) -> Result<()> {
-        let record = segment.record(batch.record_offset)?;
+        let record = self.record(batch)?;
         let body = batch.record_offset + u64::from(record.header.header_length);
         let end = body + record.header.body_length;
         let blocks = (offset - body) / BLOCK..=(offset + length - 1 - body) / BLOCK;
         for block in blocks {
-            if self.verified.is_set(batch.first_block, block) {
+            if self.verified.is_set(batch.first_bit, FIRST_BLOCK + block) {
                 continue;
             }
             let from = body + block * BLOCK;
@@ -204,7 +219,7 @@ impl Catalogue {
             if expected != Some(crc32c(bytes)) {
                 return Err(segment.corrupt(from, "holds vectors whose checksum does not fit"));
             }
-            self.verified.set(batch.first_block, block);
+            self.verified.set(batch.first_bit, FIRST_BLOCK + block);
         }
         Ok(())
     }

@@ -17,13 +17,13 @@ use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, GRAPH_FROM_ROWS};
 const CODES_FROM_ROWS: u32 = 1000;
 /// Rows coded in one go.
 const CODING_SHARE: u32 = 4096;
-/// Slots that the workers add together before the next ones are handed out.
-const WINDOW: u32 = 2048;
 
 /// Which slots the graph holds, and which are being added by whom.
 #[derive(Default)]
 pub struct Backlog {
     indexed: AtomicU32,
+    /// A graph that was loaded may hold slots below this, though they are not marked.
+    perhaps_held: AtomicU32,
     open: Mutex<Option<Window>>,
 }
 
@@ -41,8 +41,9 @@ impl Backlog {
         self.indexed.load(Ordering::Acquire)
     }
 
-    /// A graph was loaded that holds the slots below `indexed`.
+    /// A graph was loaded that holds the slots below `indexed`, and perhaps some of the window behind it.
     pub fn loaded(&self, indexed: u32) {
+        self.perhaps_held.store(indexed.saturating_add(Feed::WINDOW), Ordering::Relaxed);
         self.indexed.store(indexed, Ordering::Release);
     }
 
@@ -54,7 +55,7 @@ impl Backlog {
             return None;
         }
         let window = open.get_or_insert_with(|| {
-            let end = coded.min(from.saturating_add(WINDOW));
+            let end = coded.min(from.saturating_add(Feed::WINDOW));
             Window { feed: Feed::new(from..end, workers), end, taken: 0, finished: 0 }
         });
         (window.taken < window.feed.workers()).then(|| {
@@ -108,10 +109,11 @@ impl Collection {
             return Ok(Progress::Idle);
         };
         let graph = self.graph(generation, codes)?;
+        let perhaps_held = generation.backlog.perhaps_held.load(Ordering::Relaxed);
         for slot in part {
             // A row that is already dead for everyone need not be found.
-            // A loaded graph may hold slots beyond its mark.
-            if generation.deaths.get(slot) == ALIVE && !graph.contains(slot) {
+            let held = slot < perhaps_held && graph.contains(slot);
+            if generation.deaths.get(slot) == ALIVE && !held {
                 graph.add(slot)?;
             }
         }

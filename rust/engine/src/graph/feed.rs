@@ -4,6 +4,11 @@
 
 use std::ops::Range;
 
+/// Slots below which a window has one worker. While an add has linked a node on the upper levels but not yet
+/// at the base, another add that comes down through it finds nothing else: its node hangs on that one link.
+/// The fewer nodes, the likelier; a graph that began so stays worse.
+const ALONE: u32 = 4096;
+
 /// A window of slots, divided among workers: each adds one contiguous part in order, so that neighbours
 /// are never added at the same moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +22,13 @@ pub struct Feed {
 const SHORTEST_PART: u32 = 256;
 
 impl Feed {
-    /// Divides `window` among at most `workers` workers.
+    /// Most slots that are worth one window: workers wait for each other at its end.
+    pub const WINDOW: u32 = 8192;
+
+    /// Divides `window` among at most `workers` workers. A window from the first slots of a generation has
+    /// one worker: keep to [`Self::WINDOW`].
     pub fn new(window: Range<u32>, workers: usize) -> Self {
-        let useful = (window.len() as u32 / SHORTEST_PART).max(1);
+        let useful = if window.start < ALONE { 1 } else { (window.len() as u32 / SHORTEST_PART).max(1) };
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).clamp(1, useful);
         Self { window, workers }
     }
@@ -53,7 +62,9 @@ mod tests {
 
     #[test]
     fn every_slot_is_fed_once() {
-        for (window, workers) in [(0..10_000, 3), (7..8, 4), (5..5, 2), (100..1000, 2), (0..u32::MAX, 7)] {
+        for (window, workers) in
+            [(4096..10_000, 3), (7..8, 4), (5..5, 2), (100..1000, 2), (ALONE..u32::MAX, 7)]
+        {
             let feed = Feed::new(window.clone(), workers);
             let mut next = window.start;
             for worker in 0..feed.workers() {
@@ -70,12 +81,13 @@ mod tests {
 
     #[test]
     fn neighbours_are_never_added_at_the_same_moment() {
-        let feed = Feed::new(1000..3000, 2);
+        let feed = Feed::new(5000..7000, 2);
         assert_eq!(feed.workers(), 2);
         for index in 0..1000 {
             let (a, b) = (feed.slot(0, index).unwrap(), feed.slot(1, index).unwrap());
             assert!(b - a >= SHORTEST_PART);
         }
-        assert_eq!(Feed::new(0..2 * SHORTEST_PART - 1, 2).workers(), 1);
+        assert_eq!(Feed::new(ALONE..ALONE + 2 * SHORTEST_PART - 1, 2).workers(), 1);
+        assert_eq!(Feed::new(0..Feed::WINDOW, 2).workers(), 1);
     }
 }

@@ -169,6 +169,7 @@ impl Drop for Turn<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::{Arc, mpsc};
     use std::thread;
 
     use super::*;
@@ -191,38 +192,42 @@ mod tests {
     #[test]
     fn adds_and_searches_are_never_in_together_and_neither_starves() {
         const ROUNDS: usize = 2000;
-        let (gate, inside) = (Gate::new(2), Inside::default());
-        let (adders_left, growths) = (AtomicUsize::new(3), AtomicUsize::new(0));
-        thread::scope(|scope| {
-            for _ in 0..3 {
-                scope.spawn(|| {
-                    for _ in 0..ROUNDS {
+        let shared = Arc::new((Gate::new(2), Inside::default(), AtomicUsize::new(6)));
+        let (report, reports) = mpsc::channel();
+        // Not joined: a side that starves never ends, and the deadline below must be able to say so.
+        for number in 0..6 {
+            let (shared, report) = (Arc::clone(&shared), report.clone());
+            thread::spawn(move || {
+                let (gate, inside, left) = &*shared;
+                let mut admitted = 0;
+                while admitted < ROUNDS {
+                    if number % 2 == 0 {
                         inside.visit(Side::Add, 2, gate.add());
+                        admitted += 1;
+                    } else if let Some(turn) = gate.search() {
+                        inside.visit(Side::Search, 2, turn);
+                        admitted += 1;
                     }
-                    adders_left.fetch_sub(1, Ordering::SeqCst);
-                });
-                // As many admitted searches, however many are refused: ends only if neither side starves.
-                scope.spawn(|| {
-                    let mut admitted = 0;
-                    while admitted < ROUNDS {
-                        if let Some(turn) = gate.search() {
-                            inside.visit(Side::Search, 2, turn);
-                            admitted += 1;
-                        }
-                    }
-                });
-            }
-            scope.spawn(|| {
-                while adders_left.load(Ordering::SeqCst) > 0 {
-                    let turn = gate.exclusive();
-                    assert!(inside.0.iter().all(|side| side.load(Ordering::SeqCst) == 0));
-                    drop(turn);
-                    growths.fetch_add(1, Ordering::SeqCst);
-                    drop(gate.read());
                 }
+                left.fetch_sub(1, Ordering::SeqCst);
+                report.send(())
             });
+        }
+        thread::spawn(move || {
+            let (gate, inside, left) = &*shared;
+            while left.load(Ordering::SeqCst) > 0 {
+                let turn = gate.exclusive();
+                assert!(inside.0.iter().all(|side| side.load(Ordering::SeqCst) == 0));
+                drop(turn);
+                drop(gate.read());
+            }
+            report.send(())
         });
-        assert!(growths.into_inner() > 0);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        for done in 0..7 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(reports.recv_timeout(left).is_ok(), "{done} of 7 threads came through");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The graph itself.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -167,15 +167,17 @@ impl Graph {
         let found = match visible {
             None => self.index.search(asked.bytes(), wanted),
             Some(visible) => {
-                // A panic must not unwind through usearch: it waits here until the search is over.
-                let panic: Cell<Option<Box<dyn Any + Send>>> = Cell::new(None);
+                // A panic must not unwind through usearch: it waits here until the search is over, which
+                // is soonest when nothing is asked any more and everything passes.
+                let panic: RefCell<Option<Box<dyn Any + Send>>> = RefCell::new(None);
                 let found = self.index.filtered_search(asked.bytes(), wanted, |slot| {
-                    catch_unwind(AssertUnwindSafe(|| visible(slot as u32))).unwrap_or_else(|payload| {
-                        panic.set(Some(payload));
-                        false
-                    })
+                    panic.borrow().is_some()
+                        || catch_unwind(AssertUnwindSafe(|| visible(slot as u32))).unwrap_or_else(|payload| {
+                            panic.replace(Some(payload));
+                            true
+                        })
                 });
-                if let Some(payload) = panic.take() {
+                if let Some(payload) = panic.into_inner() {
                     resume_unwind(payload);
                 }
                 found

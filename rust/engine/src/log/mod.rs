@@ -113,7 +113,7 @@ impl Log {
             sizes,
             incarnation: found.incarnation,
             segments: Arc::new(found.segments),
-            tail: Tail::found(found.tail_file, ends.tail, ends.end, ends.sealed),
+            tail: Tail::found(found.tail_file, &ends),
             epoch: ends.epoch,
             last_lsn: ends.lsn,
             begun: false,
@@ -205,7 +205,7 @@ impl Log {
     }
 
     /// Before the first append of this opening, or after a failed one: cut what was never acknowledged, make
-    /// the cut durable, begin an epoch that nothing on disk can carry.
+    /// the cut and what is kept durable, begin an epoch that nothing on disk can carry.
     fn begin(&mut self) -> Result<()> {
         if self.begun {
             return Ok(());
@@ -253,6 +253,10 @@ impl Log {
     /// # Errors
     /// What the system refuses; the log is whole all the same.
     pub fn close(&mut self) -> Result<()> {
+        if self.poisoned {
+            // What failed is cut now, or by whoever opens the log next.
+            self.begin()?;
+        }
         if self.begun {
             self.tail.cut().map_err(|cause| Error::storage("closing the log", &cause))?;
             self.begun = false;

@@ -37,6 +37,8 @@ pub(super) struct Found {
 pub(super) struct Ends {
     pub(super) tail: u64,
     pub(super) end: u64,
+    /// Up to where a later record or a checkpoint says that it was synced; what follows may be in memory only.
+    pub(super) proven: u64,
     pub(super) lsn: u64,
     pub(super) epoch: u64,
     pub(super) sealed: bool,
@@ -123,6 +125,7 @@ impl Found {
         let mut ends = Ends {
             tail: start.position.segment,
             end: start.position.offset,
+            proven: start.position.offset,
             lsn: start.lsn,
             epoch: start.epoch,
             sealed: false,
@@ -134,7 +137,7 @@ impl Found {
             if from > length {
                 return Err(segment.corrupt(length, "ends before the place that the checkpoint names"));
             }
-            ends = Ends { tail: number, end: from, sealed: false, ..ends };
+            ends = Ends { tail: number, end: from, proven: from, sealed: false, ..ends };
             let found = Walk { segment, length, number, incarnation: self.incarnation }.records(&mut ends)?;
             if number < last && !ends.sealed {
                 return Err(segment.corrupt(ends.end, "should hold a record: a later segment exists"));
@@ -199,6 +202,7 @@ impl Walk<'_> {
             ends.epoch = header.epoch;
             ends.sealed = header.kind == Kind::Seal;
         }
+        ends.proven = durable_end.min(ends.end);
         Ok(found)
     }
 

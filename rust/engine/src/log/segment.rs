@@ -30,6 +30,11 @@ impl Segment {
         Ok(Self { number, map: file.map(length)? })
     }
 
+    fn rest(&self, offset: u64) -> &[u8] {
+        let length = (self.map.len() as u64).saturating_sub(offset);
+        self.map.bytes(offset, usize::try_from(length).unwrap_or_default()).unwrap_or_default()
+    }
+
     /// `length` bytes at `offset`, which some record is known to span.
     ///
     /// # Errors
@@ -52,9 +57,16 @@ impl Segment {
     /// # Errors
     /// [`Error::CorruptData`] when it is not there any more.
     pub fn record(&self, offset: u64) -> Result<Record<'_>> {
-        let length = (self.map.len() as u64).saturating_sub(offset);
-        let rest = self.map.bytes(offset, usize::try_from(length).unwrap_or_default()).unwrap_or_default();
-        Record::reread(rest).ok_or_else(|| self.corrupt(offset, "is not a record any more"))
+        Record::reread(self.rest(offset)).ok_or_else(|| self.corrupt(offset, "is not a record any more"))
+    }
+
+    /// The header of the record at `offset`, with its checksum checked.
+    ///
+    /// # Errors
+    /// [`Error::CorruptData`] when it is not what was written.
+    pub fn checked_record(&self, offset: u64, incarnation: [u8; 16]) -> Result<Record<'_>> {
+        Record::decode(self.rest(offset), incarnation, self.number)
+            .ok_or_else(|| self.corrupt(offset, "is not the record that was written there"))
     }
 
     /// Whether reading has ever hit a part that the medium could not give: zeros were read there.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::recovery::file_name;
+use super::recovery::{Ends, file_name};
 use super::{Segment, Sizes};
 use crate::error::Error;
 use crate::format::segment::{SEGMENT_HEADER, SegmentHeader};
@@ -23,8 +23,10 @@ pub enum AppendError {
 pub(super) struct Tail {
     file: Option<Arc<dyn File>>,
     number: u64,
-    /// Where the next record goes. Everything below is synced.
+    /// Where the next record goes.
     end: u64,
+    /// Up to where everything is known to be synced: `end`, but for what recovery found unproven.
+    proven: u64,
     /// Up to where space is allocated.
     allocated: u64,
     sealed: bool,
@@ -33,12 +35,19 @@ pub(super) struct Tail {
 impl Tail {
     /// Before the first segment.
     pub(super) const fn none() -> Self {
-        Self { file: None, number: 0, end: 0, allocated: 0, sealed: true }
+        Self { file: None, number: 0, end: 0, proven: 0, allocated: 0, sealed: true }
     }
 
     /// As recovery found it.
-    pub(super) fn found(file: Arc<dyn File>, number: u64, end: u64, sealed: bool) -> Self {
-        Self { file: Some(file), number, end, allocated: end, sealed }
+    pub(super) fn found(file: Arc<dyn File>, ends: &Ends) -> Self {
+        Self {
+            file: Some(file),
+            number: ends.tail,
+            end: ends.end,
+            proven: ends.proven,
+            allocated: ends.end,
+            sealed: ends.sealed,
+        }
     }
 
     /// Makes a segment: nothing is acknowledged from it before its header and its name are durable.
@@ -66,6 +75,7 @@ impl Tail {
             file: Some(file),
             number: header.number,
             end: SEGMENT_HEADER,
+            proven: SEGMENT_HEADER,
             allocated: sizes.first_allocation,
             sealed: false,
         };
@@ -117,14 +127,24 @@ impl Tail {
         file.write_at(self.end, parts)?;
         file.sync()?;
         self.end += length;
+        self.proven = self.end;
         Ok(())
     }
 
-    /// Opens the file anew (a failed sync is reported once to each opening), cuts and syncs the cut.
+    /// Opens the file anew (a failed sync is reported once to each opening), cuts, and syncs. What no later record
+    /// proves to be synced is written again, with the same bytes: if an earlier sync of it failed, it may be read from
+    /// memory and yet never reach the disk (the page is clean by then), whatever is synced after it.
     pub(super) fn reopen(&mut self, storage: &dyn Storage, path: &Path) -> io::Result<()> {
         let file = storage.open(path)?;
         file.set_len(self.end)?;
+        if self.proven < self.end {
+            let length = usize::try_from(self.end - self.proven).map_err(io::Error::other)?;
+            let mut unproven = vec![0; length];
+            file.read_at(self.proven, &mut unproven)?;
+            file.write_at(self.proven, &[&unproven])?;
+        }
         file.sync()?;
+        self.proven = self.end;
         self.file = Some(file);
         self.allocated = self.end;
         Ok(())

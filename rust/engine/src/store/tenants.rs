@@ -1,6 +1,6 @@
 //! The tenants of a directory: opened on demand, made with their first upload, closed when others need the room.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,6 +20,8 @@ pub(super) struct Tenants {
     slots: Mutex<HashMap<String, Arc<Slot>>>,
     most_open: usize,
     clock: AtomicU64,
+    /// Folders whose names may not be durable and could not be taken back.
+    doubtful: Mutex<HashSet<String>>,
     pub(super) auto_create: bool,
 }
 
@@ -46,6 +48,7 @@ impl Tenants {
             slots: Mutex::default(),
             most_open: options.max_open_tenants.max(1),
             clock: AtomicU64::new(0),
+            doubtful: Mutex::default(),
             auto_create: options.auto_create_tenants,
         }
     }
@@ -85,6 +88,10 @@ impl Tenants {
     }
 
     fn open(&self, id: &str, folder: &str) -> Result<Arc<Tenant>> {
+        if self.doubtful.lock().contains(folder) {
+            let reason = "its folder's name could not be made durable; restart the server".to_owned();
+            return Err(Error::TenantReadOnly { reason });
+        }
         let path = self.directory.tenant(folder);
         let exists = self.directory.storage.exists(&path);
         if !exists.map_err(|cause| Error::storage("looking for a tenant", &cause))? {
@@ -167,8 +174,14 @@ impl Tenants {
             let path = self.directory.tenant(folder);
             let named = storage.sync_dir(&workshop).and_then(|()| storage.rename(&workshop, &path));
             named.map_err(|cause| Error::storage("making a tenant", &cause))?;
-            // From here on the tenant may be there after a crash: a failure leaves it open whether it is.
-            storage.sync_dir(&self.directory.tenants()).map_err(|_| Error::OutcomeUnknown)?;
+            if storage.sync_dir(&self.directory.tenants()).is_err() {
+                // After a crash it may be there or not. Until then it is not, or nothing it acknowledges would
+                // be safe: its name might be gone.
+                if storage.rename(&path, &workshop).is_err() {
+                    self.doubtful.lock().insert(folder.to_owned());
+                }
+                return Err(Error::OutcomeUnknown);
+            }
             tenant.moved(&path);
             Ok((Some(tenant), inserted))
         })();

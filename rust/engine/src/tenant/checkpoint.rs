@@ -246,7 +246,7 @@ fn batch(reader: &mut Reader<'_>) -> Option<(Batch, u32)> {
         sub_tenant: reader.u32()?,
         entry: reader.u32()?,
         dimension: u16::try_from(reader.u32()?).ok()?,
-        first_block: 0,
+        first_bit: 0,
     };
     Some((batch, reader.u32()?))
 }

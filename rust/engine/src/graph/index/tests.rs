@@ -31,14 +31,22 @@ fn clustered(count: usize, seed: u64) -> (Arc<Codes>, Vec<Vec<f32>>) {
 
 fn grown(codes: &Arc<Codes>, threads: usize) -> Graph {
     let graph = Graph::new(Arc::clone(codes), 16, 64, threads).unwrap();
-    let feed = Feed::new(0..codes.len() as u32, threads);
-    thread::scope(|scope| {
-        for worker in 0..feed.workers() {
-            let (graph, part) = (&graph, feed.part(worker));
-            scope.spawn(move || part.for_each(|slot| graph.add(slot).unwrap()));
-        }
-    });
+    feed(&graph, threads);
     graph
+}
+
+/// Adds every slot, window by window.
+fn feed(graph: &Graph, threads: usize) {
+    let count = graph.codes().len() as u32;
+    for start in (0..count).step_by(4096) {
+        let feed = Feed::new(start..count.min(start + 4096), threads);
+        thread::scope(|scope| {
+            for worker in 0..feed.workers() {
+                let part = feed.part(worker);
+                scope.spawn(move || part.for_each(|slot| graph.add(slot).unwrap()));
+            }
+        });
+    }
 }
 
 fn nearest(codes: &Codes, query: &QueryCode, k: usize, visible: impl Fn(u32) -> bool) -> Vec<(f32, u32)> {
@@ -66,11 +74,11 @@ fn recall(graph: &Graph, rows: &[Vec<f32>], seed: u64, visible: Option<&dyn Fn(u
 
 #[test]
 fn rows_fed_by_two_workers_are_all_there_and_found() {
-    let (codes, rows) = clustered(6000, 1);
+    let (codes, rows) = clustered(9000, 1);
     let graph = grown(&codes, 2);
-    assert_eq!(graph.len(), 6000);
-    assert!((0..6000).all(|slot| graph.contains(slot)) && !graph.contains(6000));
-    assert!(graph.memory_bytes() > 6000 * 128);
+    assert_eq!(graph.len(), 9000);
+    assert!((0..9000).all(|slot| graph.contains(slot)) && !graph.contains(9000));
+    assert!(graph.memory_bytes() > 9000 * 128);
     let recall = recall(&graph, &rows, 2, None);
     assert!(recall > 0.95, "recall {recall}, seeds 1 and 2");
 }
@@ -156,15 +164,9 @@ fn searches_while_the_graph_grows_are_right_or_refused_and_never_hang() {
     let graph = Graph::new(Arc::clone(&codes), 8, 32, 2).unwrap();
     let growing = AtomicBool::new(true);
     let (answered, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let feed = Feed::new(0..20_000, 2);
     let started = Instant::now();
     thread::scope(|scope| {
-        let adders: Vec<_> = (0..feed.workers())
-            .map(|worker| {
-                let (graph, part) = (&graph, feed.part(worker));
-                scope.spawn(move || part.for_each(|slot| graph.add(slot).unwrap()))
-            })
-            .collect();
+        let adder = scope.spawn(|| feed(&graph, 2));
         for seed in 0..3 {
             let (graph, codes, growing, answered, refused) = (&graph, &codes, &growing, &answered, &refused);
             scope.spawn(move || {
@@ -189,9 +191,7 @@ fn searches_while_the_graph_grows_are_right_or_refused_and_never_hang() {
                 Graph::from_bytes(Arc::clone(&codes), 8, 32, 1, &bytes).unwrap();
             }
         });
-        for adder in adders {
-            adder.join().unwrap();
-        }
+        adder.join().unwrap();
         growing.store(false, Ordering::Relaxed);
     });
     assert_eq!(graph.len(), 20_000);
@@ -215,8 +215,13 @@ fn a_predicate_that_panics_harms_its_caller_only() {
     let (codes, rows) = clustered(300, 15);
     let graph = grown(&codes, 1);
     let query = codes.encode_query(&rows[0]);
-    let search = AssertUnwindSafe(|| graph.search(&query, 3, 16, Some(&|_| panic!("on purpose"))));
-    assert!(catch_unwind(search).is_err());
+    let calls = AtomicUsize::new(0);
+    let visible = |_| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        panic!("on purpose")
+    };
+    assert!(catch_unwind(AssertUnwindSafe(|| graph.search(&query, 3, 16, Some(&visible)))).is_err());
+    assert_eq!(calls.into_inner(), 1, "asked again after it had panicked");
     assert_eq!(graph.search(&query, 3, 16, None).unwrap().len(), 3);
     (0..300).for_each(|slot| assert!(graph.contains(slot)));
 }

@@ -1,0 +1,248 @@
+//! Uploads that wait for the same sync become one group.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+
+use ingot_engine::error::{Error, Result};
+use ingot_engine::storage::memory::MemoryDisk;
+use ingot_engine::storage::{File, Map, Storage};
+use ingot_engine::store::{Options, Store};
+use ingot_engine::tenant::{Inserted, Upload};
+use ingot_engine::vector::{Dimension, Rows};
+
+/// Holds back whoever syncs while it is shut, and counts.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<(bool, usize)>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.1 += 1;
+        self.opened.notify_all();
+        while state.0 {
+            state = self.opened.wait(state).unwrap();
+        }
+    }
+
+    fn set_shut(&self, shut: bool) {
+        self.state.lock().unwrap().0 = shut;
+        self.opened.notify_all();
+    }
+
+    fn syncs(&self) -> usize {
+        self.state.lock().unwrap().1
+    }
+
+    fn wait_for_syncs(&self, count: usize) {
+        let mut state = self.state.lock().unwrap();
+        while state.1 < count {
+            state = self.opened.wait(state).unwrap();
+        }
+    }
+}
+
+/// A disk whose log syncs go through a gate.
+struct GatedDisk(MemoryDisk, Arc<Gate>);
+
+struct GatedFile(Arc<dyn File>, Arc<Gate>);
+
+impl GatedDisk {
+    fn gated(&self, path: &Path, file: Arc<dyn File>) -> Arc<dyn File> {
+        if path.extension().is_some_and(|extension| extension == "log") {
+            Arc::new(GatedFile(file, Arc::clone(&self.1)))
+        } else {
+            file
+        }
+    }
+}
+
+impl Storage for GatedDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.0.create(path).map(|file| self.gated(path, file))
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.0.open(path).map(|file| self.gated(path, file))
+    }
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.read(path)
+    }
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.0.exists(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        self.0.list(dir)
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.create_dir(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.0.remove_file(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.sync_dir(path)
+    }
+}
+
+impl File for GatedFile {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, into)
+    }
+    fn write_at(&self, offset: u64, parts: &[&[u8]]) -> io::Result<()> {
+        self.0.write_at(offset, parts)
+    }
+    fn allocate(&self, from: u64, to: u64) -> io::Result<()> {
+        self.0.allocate(from, to)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.1.pass();
+        self.0.sync()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn map(&self, length: usize) -> io::Result<Map> {
+        self.0.map(length)
+    }
+}
+
+fn upload(source_id: &str, first: f32) -> Upload {
+    let mut rows = Rows::new(Dimension::new(2).unwrap());
+    rows.extend(&[first, 1.0]);
+    Upload {
+        sub_tenant: None,
+        source_id: source_id.to_owned(),
+        rows,
+        metadata: None,
+        upsert: true,
+        dry_run: false,
+        digest: None,
+    }
+}
+
+struct Scene {
+    disk: MemoryDisk,
+    gate: Arc<Gate>,
+    store: Arc<Store>,
+    sender: mpsc::Sender<Result<Inserted>>,
+    receiver: mpsc::Receiver<Result<Inserted>>,
+}
+
+impl Scene {
+    /// A tenant with one row; one upload is being synced and held back.
+    fn new() -> Self {
+        let (disk, gate) = (MemoryDisk::new(), Arc::new(Gate::default()));
+        let storage = Arc::new(GatedDisk(disk.clone(), Arc::clone(&gate)));
+        let options = Options { commit_threads: 2, index_threads: 1, ..Options::default() };
+        let store = Store::open_on(storage, &PathBuf::from("/data"), options).unwrap();
+        store.insert("t", upload("first", 1.0)).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let scene = Self { disk, gate, store, sender, receiver };
+        scene.gate.set_shut(true);
+        let before = scene.gate.syncs();
+        scene.begin(upload("held", 2.0));
+        scene.gate.wait_for_syncs(before + 1);
+        scene
+    }
+
+    fn begin(&self, upload: Upload) {
+        let sender = self.sender.clone();
+        let completion = Box::new(move |outcome| sender.send(outcome).unwrap());
+        self.store.begin_insert("t".to_owned(), upload, completion);
+    }
+
+    /// Returns when all begun before is in the queue: a refused upload is answered at once, in its turn.
+    fn all_are_queued(&self) {
+        self.begin(upload("", 0.0));
+        assert!(matches!(self.receiver.recv().unwrap(), Err(Error::InvalidId { .. })));
+    }
+
+    fn visible_rows(&self) -> usize {
+        self.store.get("t", None, None, 1000).unwrap().0.len()
+    }
+}
+
+#[test]
+fn uploads_that_arrive_during_a_sync_share_the_next() {
+    let scene = Scene::new();
+    for number in 0..40 {
+        scene.begin(upload(&format!("s{number}"), 3.0));
+    }
+    scene.all_are_queued();
+    assert_eq!(scene.visible_rows(), 1, "nothing is seen before it is synced");
+    let before = scene.gate.syncs();
+    scene.gate.set_shut(false);
+    for _ in 0..41 {
+        scene.receiver.recv().unwrap().unwrap();
+    }
+    assert_eq!(scene.gate.syncs() - before, 1, "40 uploads, one sync");
+    assert_eq!(scene.visible_rows(), 42);
+}
+
+#[test]
+fn uploads_of_one_source_in_one_group_overwrite_each_other_in_order() {
+    let scene = Scene::new();
+    for number in 0..5 {
+        scene.begin(upload("same", 10.0 + number as f32));
+    }
+    scene.begin(upload("held", 99.0));
+    scene.all_are_queued();
+    scene.gate.set_shut(false);
+    let inserted: Vec<Inserted> = (0..7).map(|_| scene.receiver.recv().unwrap().unwrap()).collect();
+    let overwritten: Vec<u64> = inserted.iter().map(|inserted| inserted.overwritten).collect();
+    assert_eq!(overwritten, [0, 0, 1, 1, 1, 1, 1]);
+    for store in [Arc::clone(&scene.store), reopened(&scene)] {
+        let (hits, _) = store.get("t", None, None, 1000).unwrap();
+        let mut found = Vec::new();
+        hits.each(&mut |hit| {
+            found.push((hit.chunk_id, hit.vector[0]));
+            Ok(())
+        })
+        .unwrap();
+        let expected = [("first_0", 1.0), ("same_0", 14.0), ("held_0", 99.0)];
+        assert_eq!(found, expected.map(|(id, first)| (id.to_owned(), first)));
+    }
+}
+
+/// The same disk after a power cut that keeps only what was synced.
+fn reopened(scene: &Scene) -> Arc<Store> {
+    let disk = scene.disk.crash_keeping_nothing().unwrap();
+    Store::open_on(Arc::new(disk), Path::new("/data"), Options::default()).unwrap()
+}
+
+#[test]
+fn a_failed_sync_fails_all_in_flight_and_the_next_upload_repairs() {
+    let scene = Scene::new();
+    for number in 0..3 {
+        scene.begin(upload(&format!("s{number}"), 3.0));
+    }
+    scene.all_are_queued();
+    scene
+        .disk
+        .fail_next(ingot_engine::storage::memory::Action::Sync, ingot_engine::storage::memory::Fault::Io);
+    scene.gate.set_shut(false);
+    for _ in 0..4 {
+        assert_eq!(scene.receiver.recv().unwrap(), Err(Error::OutcomeUnknown));
+    }
+    assert_eq!(scene.store.refusing_tenants(), 1);
+    assert_eq!(scene.visible_rows(), 1);
+    scene.store.insert("t", upload("after", 5.0)).unwrap();
+    assert_eq!(scene.store.refusing_tenants(), 0);
+    let (hits, _) = reopened(&scene).get("t", None, None, 1000).unwrap();
+    assert_eq!(hits.len(), 2, "what failed was cut before the next was written");
+}
