@@ -212,6 +212,10 @@ impl Store {
             let tenant = Arc::clone(tenant);
             self.commits.spawn(move || while tenant.commit() {});
         }
+        if tenant.wants_checkpoint() {
+            let tenant = Arc::clone(tenant);
+            self.commits.spawn(move || tenant.checkpoint_if_grown());
+        }
     }
 
     /// Deletes rows and returns how many, once that is on stable storage and visible.

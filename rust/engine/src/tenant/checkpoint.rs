@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fields::{Reader, Writer};
+use parking_lot::MutexGuard;
 
 use super::{CommitState, Head, LOG, Surroundings, Tenant};
 use crate::catalogue::{Batch, Catalogue};
-use crate::collection::{ALIVE, Generation, replace_file};
+use crate::collection::{Collection, Generation, replace_file};
 use crate::error::{Error, Result};
 use crate::format::RowRange;
 use crate::format::checksum::crc32c;
@@ -42,14 +43,39 @@ struct SavedCollection {
     dead: Vec<RowRange>,
 }
 
+/// What a checkpoint is to hold: settled while nobody commits, written while others do.
+pub(super) struct Captured {
+    end: Checkpointed,
+    next_row: u64,
+    /// Collections with their generation and how many of its spans belong to the checkpoint.
+    collections: Vec<(Arc<Collection>, Arc<Generation>, usize)>,
+}
+
+impl Captured {
+    /// LSN of the last record it holds.
+    pub(super) const fn lsn(&self) -> u64 {
+        self.end.lsn
+    }
+}
+
 impl Tenant {
-    /// Writes a checkpoint of everything applied, and removes the ones before.
-    pub(super) fn write_checkpoint(&self, state: &CommitState) -> Result<()> {
-        let end = state.log.end();
+    /// Settles what a checkpoint of everything applied so far holds: a few words for each sub-tenant.
+    pub(super) fn capture(&self, state: &CommitState) -> Captured {
+        let collections = self.collections().into_iter().map(|collection| {
+            let generation = collection.generation();
+            let spans = generation.spans.len();
+            (collection, generation, spans)
+        });
+        Captured { end: state.log.end(), next_row: state.next_row, collections: collections.collect() }
+    }
+
+    /// Writes a checkpoint, and removes the ones before. Whoever writes holds the turn.
+    pub(super) fn write_checkpoint(&self, captured: &Captured, _turn: &MutexGuard<'_, ()>) -> Result<()> {
+        let end = captured.end;
         let mut writer = Writer::default();
         writer.u64(MAGIC);
         writer.bytes(&self.shared.incarnation);
-        for number in [end.lsn, end.epoch, end.position.segment, end.position.offset, state.next_row] {
+        for number in [end.lsn, end.epoch, end.position.segment, end.position.offset, captured.next_row] {
             writer.u64(number);
         }
         writer.u32(self.metric as u32);
@@ -58,16 +84,14 @@ impl Tenant {
         let mut batches: Vec<u32> = Vec::new();
         let mut places: HashMap<u32, u32> = HashMap::new();
         let mut saved = Writer::default();
-        let collections = self.collections();
-        for collection in &collections {
-            let generation = collection.generation();
+        for (collection, generation, spans) in &captured.collections {
             saved.u32(collection.sub_tenant());
             saved.text(collection.name());
             saved.u32(collection.dimension().get() as u32);
             saved.u64(generation.id);
-            saved.u32(u32::try_from(generation.spans.len()).unwrap_or(u32::MAX));
+            saved.u32(u32::try_from(*spans).unwrap_or(u32::MAX));
             let mut dead: Vec<RowRange> = Vec::new();
-            for span in (0..).map_while(|index| generation.spans.get(index)) {
+            for span in (0..*spans).map_while(|index| generation.spans.get(index)) {
                 let place = *places.entry(span.batch).or_insert_with(|| {
                     batches.push(span.batch);
                     u32::try_from(batches.len() - 1).unwrap_or(u32::MAX)
@@ -76,7 +100,8 @@ impl Tenant {
                 saved.u32(span.count);
                 saved.u32(place);
                 for slot in span.first_slot..span.end_slot() {
-                    if generation.deaths.get(slot) == ALIVE {
+                    // Who dies later dies again when the log is replayed.
+                    if generation.alive(slot, end.lsn) {
                         continue;
                     }
                     match dead.last_mut() {
@@ -116,7 +141,7 @@ impl Tenant {
                 writer.u32(number);
             }
         }
-        writer.u32(u32::try_from(collections.len()).unwrap_or(u32::MAX));
+        writer.u32(u32::try_from(captured.collections.len()).unwrap_or(u32::MAX));
         writer.append(saved);
         let content = writer.finish();
         let sum = crc32c(&content).to_le_bytes();

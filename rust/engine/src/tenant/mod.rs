@@ -62,6 +62,10 @@ pub struct Tenant {
     sequencer: Mutex<Sequencer>,
     committer: Mutex<CommitState>,
     idle: Condvar,
+    /// Held by the one who writes a checkpoint.
+    checkpointing: Mutex<()>,
+    /// LSN of the newest checkpoint.
+    checkpointed: AtomicU64,
 }
 
 /// Written when a sub-tenant is first used; a reader holds it for one look-up.
@@ -197,6 +201,8 @@ impl Tenant {
             sequencer: Mutex::new(Sequencer::new(&applied)),
             committer: Mutex::new(CommitState { log, next_row, broken: None }),
             idle: Condvar::new(),
+            checkpointing: Mutex::new(()),
+            checkpointed: AtomicU64::new(lsn),
         }
     }
 
@@ -263,6 +269,29 @@ impl Tenant {
     /// Commits one group of what is queued. True: more is waiting.
     pub(crate) fn commit(&self) -> bool {
         self.commit_group()
+    }
+
+    /// Writes a checkpoint if much has come since the last one. What fails is tried again later: the log has it all.
+    pub(crate) fn checkpoint_if_grown(&self) {
+        let turn = self.checkpointing.lock();
+        if !self.wants_checkpoint() || self.sequencer.lock().closed {
+            return;
+        }
+        let captured = {
+            let state = self.committer.lock();
+            if state.broken.is_some() {
+                return;
+            }
+            self.capture(&state)
+        };
+        self.checkpointed.store(captured.lsn(), Ordering::Relaxed);
+        let _ = self.write_checkpoint(&captured, &turn);
+    }
+
+    /// Whether [`Self::checkpoint_if_grown`] would write one.
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        let checkpointed = self.checkpointed.load(Ordering::Relaxed);
+        self.visible_lsn().saturating_sub(checkpointed) >= checkpoint_after(checkpointed)
     }
 
     fn collection(&self, number: u32) -> Option<Arc<Collection>> {
@@ -368,6 +397,8 @@ impl Tenant {
                 self.idle.wait(&mut sequencer);
             }
         }
+        // One that is being written is waited for: nothing is written after this returns.
+        let turn = self.checkpointing.lock();
         let mut state = self.committer.lock();
         let unsaved = state.log.has_appended();
         state.log.close()?;
@@ -376,10 +407,18 @@ impl Tenant {
             collection.save()?;
         }
         if unsaved {
-            self.write_checkpoint(&state)?;
+            self.write_checkpoint(&self.capture(&state), &turn)?;
         }
         Ok(())
     }
+}
+
+/// Records after which the next checkpoint is due: a fixed share more, so that all of them together cost a few times
+/// what the last one does.
+const fn checkpoint_after(lsn: u64) -> u64 {
+    const FEWEST: u64 = 8192;
+    let share = lsn / 2;
+    if share < FEWEST { FEWEST } else { share }
 }
 
 /// What the first record says.
