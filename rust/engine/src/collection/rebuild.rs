@@ -43,6 +43,10 @@ impl Collection {
     pub(super) fn rebuild(&self, generation: &Generation, workers: usize) -> Result<Progress> {
         let next = {
             let mut rebuilding = self.rebuilding.lock();
+            if !std::ptr::eq(generation, Arc::as_ptr(&self.current.load())) {
+                // Another worker has replaced it since the caller looked: its spans are not those of the journal.
+                return Ok(Progress::Made);
+            }
             match rebuilding.as_mut() {
                 Some(journal) => {
                     carry(generation, journal);
@@ -129,5 +133,49 @@ fn carry(old: &Generation, journal: &mut Journal) {
     // A death of a row that is not carried yet comes over with its row.
     for (rows, lsn) in journal.deaths.drain(..) {
         next.kill(rows, lsn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::AtomicU64;
+
+    use parking_lot::RwLock;
+
+    use super::super::Shared;
+    use super::*;
+    use crate::catalogue::Catalogue;
+    use crate::log::{Log, Sizes};
+    use crate::storage::Storage;
+    use crate::storage::memory::MemoryDisk;
+    use crate::vector::{Dimension, Metric};
+
+    #[test]
+    fn a_worker_that_still_holds_the_old_generation_begins_no_rebuild_of_the_new_one() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryDisk::new());
+        let log = Log::create(Arc::clone(&storage), Path::new("/t/log"), [1; 16], Sizes::default()).unwrap();
+        let shared = Shared {
+            catalogue: Arc::new(Catalogue::new(Arc::clone(log.segments()), [1; 16])),
+            visible: Arc::new(AtomicU64::new(5)),
+            metric: Metric::Cosine,
+            incarnation: [1; 16],
+            graph_threads: 1,
+            storage,
+            directory: Arc::new(RwLock::new("/t".into())),
+        };
+        let dimension = Dimension::new(4).unwrap();
+        let collection = Collection::new(shared, 0, "default".into(), dimension, Generation::new(0));
+        for batch in 0..200 {
+            collection.append(RowRange { first: u64::from(batch) * 10, count: 10 }, batch);
+        }
+        collection.kill(RowRange { first: 0, count: 1500 }, 5);
+        let stale = collection.generation();
+        while Arc::ptr_eq(&stale, &collection.generation()) {
+            assert_eq!(collection.rebuild(&stale, 2), Ok(Progress::Made));
+        }
+        assert_eq!(collection.rebuild(&stale, 2), Ok(Progress::Made));
+        assert!(collection.rebuilding.lock().is_none());
+        assert_eq!((collection.generation().id, collection.rows()), (5, 500));
     }
 }
