@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::Mutex;
 
 use super::Collection;
-use super::generation::{ALIVE, Generation};
+use super::generation::Generation;
 use crate::codes::Codes;
 use crate::error::{Error, Result};
 use crate::graph::{Feed, Graph};
@@ -110,10 +110,11 @@ impl Collection {
         };
         let graph = self.graph(generation, codes)?;
         let perhaps_held = generation.backlog.perhaps_held.load(Ordering::Relaxed);
+        // A row that is dead for every view to come need not be found; one whose death is being applied does.
+        let visible = self.shared.visible.load(Ordering::Acquire);
         for slot in part {
-            // A row that is already dead for everyone need not be found.
             let held = slot < perhaps_held && graph.contains(slot);
-            if generation.deaths.get(slot) == ALIVE && !held {
+            if generation.alive(slot, visible) && !held {
                 graph.add(slot)?;
             }
         }

@@ -44,6 +44,8 @@ pub struct View {
     lsn: u64,
     /// Slots born by then.
     born: u32,
+    /// Slots below this are in the graph, but for those whose row was dead by then.
+    indexed: u32,
 }
 
 impl View {
@@ -79,10 +81,12 @@ impl Collection {
     pub fn view(&self) -> View {
         loop {
             let generation = self.current.load_full();
+            // Before the LSN: what was left out of the graph as dead by now is dead at the LSN read next.
+            let indexed = generation.backlog.indexed();
             let lsn = self.shared.visible.load(Ordering::Acquire);
             if Arc::ptr_eq(&generation, &self.current.load()) {
                 let born = generation.born(lsn, &self.shared.catalogue);
-                return View { generation, lsn, born };
+                return View { generation, lsn, born, indexed: indexed.min(born) };
             }
         }
     }
@@ -139,7 +143,7 @@ impl Collection {
         let count = LEAST_RESCORED.max(options.limit.saturating_mul(3).min(options.limit + 512));
         // What the graph lacks is settled before the graph is searched: a slot added meanwhile is found twice,
         // never not at all.
-        let indexed = generation.backlog.indexed().min(view.born);
+        let indexed = view.indexed;
         let coded = generation.coded().min(view.born);
         let untouched = generation.deaths.is_untouched();
         let visible = |slot: u32| view.visible(slot);
@@ -154,7 +158,8 @@ impl Collection {
             let filter =
                 (!untouched || generation.slots() > view.born).then_some(&visible as &dyn Fn(u32) -> bool);
             if let Some(nearest) = graph.and_then(|graph| graph.search(&code, count, ef, filter)) {
-                slots.extend(nearest.into_iter().map(|(_, slot)| slot));
+                // Without a filter it may have found what was born since.
+                slots.extend(nearest.into_iter().map(|(_, slot)| slot).filter(|&slot| visible(slot)));
                 unsearched.start = indexed;
             }
             self.scan_codes(view, codes, &code, unsearched.clone(), &mut top, interrupt)?;
