@@ -406,7 +406,8 @@ impl Tenant {
             collection.stop();
             collection.save()?;
         }
-        if unsaved {
+        // A checkpoint would leave out what is in the log and could not be applied.
+        if unsaved && state.broken.is_none() {
             self.write_checkpoint(&self.capture(&state), &turn)?;
         }
         Ok(())
