@@ -122,6 +122,7 @@ impl Found {
             epoch: 0,
         });
         let last = self.lengths.len() as u64;
+        self.segments.get(start.position.segment)?;
         let mut ends = Ends {
             tail: start.position.segment,
             end: start.position.offset,
