@@ -174,8 +174,9 @@ mod tests {
         while Arc::ptr_eq(&stale, &collection.generation()) {
             assert_eq!(collection.rebuild(&stale, 2), Ok(Progress::Made));
         }
+        let next = collection.generation();
+        assert_eq!((next.id, collection.rows()), (5, 500));
         assert_eq!(collection.rebuild(&stale, 2), Ok(Progress::Made));
-        assert!(collection.rebuilding.lock().is_none());
-        assert_eq!((collection.generation().id, collection.rows()), (5, 500));
+        assert!(collection.rebuilding.lock().is_none() && Arc::ptr_eq(&next, &collection.generation()));
     }
 }
