@@ -211,7 +211,11 @@ impl Tenants {
 
     fn least_used(&self) -> Option<(String, Arc<Slot>)> {
         let slots = self.slots.lock();
-        let unused = slots.iter().filter(|(_, slot)| Arc::strong_count(slot) == 1);
+        // One that is being opened, or that somebody holds, would be chosen again and again.
+        let idle = |place: &Option<Arc<Tenant>>| place.as_ref().is_none_or(|it| Arc::strong_count(it) == 1);
+        let unused = slots.iter().filter(|(_, slot)| {
+            Arc::strong_count(slot) == 1 && slot.tenant.try_lock().is_some_and(|place| idle(&place))
+        });
         unused
             .min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed))
             .map(|(folder, slot)| (folder.clone(), Arc::clone(slot)))
@@ -235,5 +239,39 @@ impl Tenants {
         }
         self.slots.lock().clear();
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Options, Store};
+    use crate::storage::memory::MemoryDisk;
+    use crate::tenant::Upload;
+    use crate::vector::{Dimension, Rows};
+
+    #[test]
+    fn a_tenant_that_somebody_holds_does_not_keep_the_others_open() {
+        let options = Options { max_open_tenants: 2, ..Options::default() };
+        let store =
+            Store::open_on(std::sync::Arc::new(MemoryDisk::new()), Path::new("/data"), options).unwrap();
+        let mut held = None;
+        for tenant in ["held", "a", "b", "c", "d"] {
+            let mut rows = Rows::new(Dimension::new(2).unwrap());
+            rows.extend(&[1.0, 2.0]);
+            let upload = Upload {
+                sub_tenant: None,
+                source_id: "s".to_owned(),
+                rows,
+                metadata: None,
+                upsert: true,
+                dry_run: false,
+                digest: None,
+            };
+            store.insert(tenant, upload).unwrap();
+            held.get_or_insert_with(|| store.get(tenant, None, None, 1).unwrap());
+        }
+        assert_eq!(store.tenants.opened().len(), 2);
     }
 }
