@@ -1,6 +1,8 @@
 //! The data directory in `tests/golden/v1` was written once; every later ingot of format version 1 reads the same
 //! from it. `INGOT_GOLDEN=write` writes it anew, which is right only before a version is released.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
