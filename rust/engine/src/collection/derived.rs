@@ -18,10 +18,6 @@ use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD};
 const MAGIC: &[u8; 8] = b"INGOTDRV";
 const HEADER: usize = 64;
 
-/// Whether the files of a generation have been looked for.
-#[derive(Default)]
-pub struct Loaded(std::sync::OnceLock<()>);
-
 /// What a derived file says of itself.
 struct Header {
     kind: u32,
@@ -83,7 +79,7 @@ impl Collection {
     /// What usearch refuses; a missing or damaged file is none.
     pub(super) fn load(&self, generation: &Generation) -> Result<()> {
         let _coding = generation.coding.lock();
-        if generation.loaded.0.set(()).is_err() || generation.coded() > 0 {
+        if generation.loaded.set(()).is_err() || generation.coded() > 0 {
             return Ok(());
         }
         let directory = self.shared.directory.read().clone();

@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::derived::Loaded;
-use super::indexing::Backlog;
+use super::backlog::Backlog;
 use super::span::Spans;
 use crate::catalogue::Catalogue;
 use crate::chunked_unsafe::LsnTable;
@@ -36,7 +35,7 @@ pub struct Generation {
     /// Which slots the graph holds and which are being added.
     pub backlog: Backlog,
     /// Whether saved files have been looked for.
-    pub loaded: Loaded,
+    pub loaded: OnceLock<()>,
 }
 
 impl Generation {
@@ -51,7 +50,7 @@ impl Generation {
             coding: Mutex::new(()),
             graph: OnceLock::new(),
             backlog: Backlog::default(),
-            loaded: Loaded::default(),
+            loaded: OnceLock::new(),
         }
     }
 

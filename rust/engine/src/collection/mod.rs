@@ -1,6 +1,7 @@
 //! The rows of one sub-tenant, searchable: slots, deaths, codes and graph, in generations that replace each other.
 //! It knows the catalogue; it does not know the log's tail, or how records come to be.
 
+mod backlog;
 mod derived;
 mod generation;
 mod indexing;
@@ -8,7 +9,7 @@ mod rebuild;
 mod search;
 mod span;
 
-pub use derived::{Loaded, replace_file};
+pub use derived::replace_file;
 pub use generation::{ALIVE, Generation};
 pub use indexing::Progress;
 pub use search::{Found, SearchOptions, View};

@@ -52,7 +52,12 @@ impl Tenant {
         };
         drop(state);
         if outcome.is_ok() {
-            self.notify_indexer();
+            // Only those touched: a tenant may have very many sub-tenants.
+            for draft in group.iter().filter_map(|queued| queued.draft.as_ref()) {
+                if let Some(collection) = self.collection(draft.sub_tenant) {
+                    self.notify_indexer(&collection);
+                }
+            }
         }
         for queued in group.into_iter().chain(failed) {
             (queued.done)(outcome.clone());

@@ -324,18 +324,18 @@ impl Tenant {
         all
     }
 
-    /// Tells the indexer about collections that have something to be done.
-    fn notify_indexer(&self) {
-        for collection in self.collections.read().by_number.values() {
-            if collection.wants_work() {
-                self.surroundings.indexer.notify(collection);
-            }
+    /// Tells the indexer of a collection that may have something to be done.
+    fn notify_indexer(&self, collection: &Arc<Collection>) {
+        if collection.wants_work() {
+            self.surroundings.indexer.notify(collection);
         }
     }
 
     /// Lets background work on everything begin that an earlier process left undone.
     pub fn wake(&self) {
-        self.notify_indexer();
+        for collection in self.collections() {
+            self.notify_indexer(&collection);
+        }
     }
 
     /// The rows nearest to `query` in a sub-tenant, best first.
