@@ -1,7 +1,9 @@
 //! A record on its way into the log: everything but its place is known.
 
 use super::checksum::{Seed, combine, crc32c};
-use super::record::{BATCH_ENTRY, BATCH_HAS_METADATA, DEATH_ENTRY, FIXED, Kind, RecordHeader};
+use super::record::{
+    BATCH_ENTRY, BATCH_HAS_METADATA, DEATH_ENTRY, FIXED, FIXED_CHECKSUM, Kind, RecordHeader, fixed_checksum,
+};
 use super::{ALIGNMENT, BLOCK, RowRange, align};
 use crate::vector::{Metric, Rows};
 
@@ -234,6 +236,8 @@ impl Draft {
             name_length: self.name.as_ref().map_or(0, String::len) as u16,
         }
         .encode_fixed(&mut bytes);
+        let fixed = fixed_checksum(&bytes, &place.seed);
+        bytes[FIXED_CHECKSUM..FIXED].copy_from_slice(&fixed.to_le_bytes());
         let sum = place.seed.checksum(&[&bytes[..12], &[0; 4], &bytes[16..]]);
         bytes[12..16].copy_from_slice(&sum.to_le_bytes());
         bytes

@@ -14,6 +14,14 @@ pub const DEATH_ENTRY: usize = 16;
 /// Longest header: bounds what recovery reads on a record's word (2000 sources with metadata).
 pub const MAX_HEADER: usize = 256 << 20;
 
+/// Where the fixed part keeps its own checksum.
+pub(super) const FIXED_CHECKSUM: usize = FIXED - 4;
+
+/// CRC-32C of seed ‖ the fixed part without its checksums.
+pub(super) fn fixed_checksum(bytes: &[u8], seed: &Seed) -> u32 {
+    seed.checksum(&[&bytes[..12], &bytes[16..FIXED_CHECKSUM]])
+}
+
 /// What a record does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -183,8 +191,12 @@ impl<'a> Record<'a> {
         {
             return None;
         }
-        let bytes = bytes.get(..length)?;
         let seed = Seed { incarnation, segment, epoch: header.epoch };
+        // The fixed part first: what only looks like a header must not make anyone read as far as it says.
+        if fixed_checksum(bytes, &seed) != read_u32(bytes, FIXED_CHECKSUM) {
+            return None;
+        }
+        let bytes = bytes.get(..length)?;
         let sum = seed.checksum(&[&bytes[..12], &[0; 4], &bytes[16..]]);
         if sum != read_u32(bytes, 12) {
             return None;

@@ -60,7 +60,6 @@ pub struct Log {
     /// Whether this opening has cut the tail and begun its epoch; false again after a failed write.
     begun: bool,
     poisoned: bool,
-    appended: bool,
 }
 
 impl Log {
@@ -86,14 +85,14 @@ impl Log {
             last_lsn: 0,
             begun: true,
             poisoned: false,
-            appended: true,
         };
         log.add_segment()?;
         Ok(log)
     }
 
-    /// Opens the log in `directory` and shows `visit` every record from `from` on, in order. Nothing is written:
-    /// a torn tail is cut before the first append.
+    /// Opens the log in `directory` and shows `visit` every record from `from` on, in order. What no record proves to
+    /// be synced is made durable at once; otherwise nothing is written, and a torn tail is cut before the first
+    /// append.
     ///
     /// # Errors
     /// [`Error::CorruptData`] when a record that was acknowledged cannot be read; [`Error::FormatTooNew`];
@@ -107,19 +106,23 @@ impl Log {
     ) -> Result<Self> {
         let found = recovery::Found::read(&*storage, directory, sizes)?;
         let ends = found.walk(from, visit)?;
-        Ok(Self {
+        let mut log = Self {
             storage,
             directory: directory.to_owned(),
             sizes,
             incarnation: found.incarnation,
             segments: Arc::new(found.segments),
             tail: Tail::found(found.tail_file, &ends),
-            epoch: ends.epoch,
+            epoch: ends.last_epoch,
             last_lsn: ends.lsn,
             begun: false,
             poisoned: false,
-            appended: false,
-        })
+        };
+        if log.tail.unproven() {
+            // Before anybody sees it. A refusal leaves the log readable; uploads try again.
+            log.poisoned = log.begin().is_err();
+        }
+        Ok(log)
     }
 
     /// The segments, for readers.
@@ -183,7 +186,6 @@ impl Log {
             (self.begun, self.poisoned) = (false, true);
             return Err(AppendError::Unknown(Error::storage("writing to the log", &cause)));
         }
-        self.appended = true;
         if let Some(last) = drafts.last() {
             self.last_lsn = last.lsn;
         }
@@ -243,9 +245,12 @@ impl Log {
         self.poisoned
     }
 
-    /// Whether this opening has written anything.
-    pub const fn has_appended(&self) -> bool {
-        self.appended
+    /// Makes sure that everything read from the log is durable, for an answer that appends nothing.
+    ///
+    /// # Errors
+    /// [`Error::TenantReadOnly`] when the log cannot be repaired.
+    pub fn confirm(&mut self) -> Result<()> {
+        if self.poisoned { self.begin() } else { Ok(()) }
     }
 
     /// Gives back the space allocated ahead.

@@ -41,6 +41,8 @@ pub(super) struct Ends {
     pub(super) proven: u64,
     pub(super) lsn: u64,
     pub(super) epoch: u64,
+    /// Largest epoch of any record found, whether it counts or not.
+    pub(super) last_epoch: u64,
     pub(super) sealed: bool,
 }
 
@@ -81,7 +83,7 @@ impl Found {
                     let segment = Segment::map(&*file, number, length).map_err(failed)?;
                     let incarnation = found.as_ref().map(|found| found.incarnation);
                     if let Some(incarnation) = incarnation
-                        && durable_end_beyond(&segment, 0, length, incarnation, number)?.is_some()
+                        && Later::find(&segment, 0, length, incarnation, number)?.is_some()
                     {
                         return Err(corrupt(number, "has records but its first 64 bytes are damaged"));
                     }
@@ -129,6 +131,7 @@ impl Found {
             proven: start.position.offset,
             lsn: start.lsn,
             epoch: start.epoch,
+            last_epoch: start.epoch,
             sealed: false,
         };
         for number in start.position.segment..=last {
@@ -181,13 +184,15 @@ impl Walk<'_> {
         let sealed = found.last().is_some_and(|(_, header)| header.kind == Kind::Seal);
         if !sealed
             && let Some(later) =
-                durable_end_beyond(self.segment, offset, self.length, self.incarnation, self.number)?
+                Later::find(self.segment, offset, self.length, self.incarnation, self.number)?
         {
-            if later > offset {
+            if later.durable_end > offset {
                 return Err(self.segment.corrupt(offset, "is not the record that was acknowledged there"));
             }
-            durable_end = durable_end.max(later);
+            durable_end = durable_end.max(later.durable_end);
+            ends.last_epoch = ends.last_epoch.max(later.epoch);
         }
+        ends.last_epoch = ends.last_epoch.max(epoch);
         // The last group may be torn inside: its bodies are checked, and it counts up to the first bad one.
         let mut kept = found.len();
         for (index, (at, header)) in found.iter().enumerate() {
@@ -228,24 +233,39 @@ impl Walk<'_> {
     }
 }
 
-/// The furthest end that any record from `offset` on knew synced; `None` when there is no record.
-fn durable_end_beyond(
-    segment: &Segment,
-    offset: u64,
-    length: u64,
-    incarnation: [u8; 16],
-    number: u64,
-) -> Result<Option<u64>> {
-    let mut furthest = None;
-    let mut at = offset.next_multiple_of(ALIGNMENT);
-    while at + ALIGNMENT <= length {
-        let rest = segment.bytes(at, length - at)?;
-        if read_u32(rest, 0) == MAGIC
-            && let Some(record) = Record::decode(rest, incarnation, number)
-        {
-            furthest = furthest.max(Some(record.header.durable_end));
+/// What the records behind a misfit say.
+struct Later {
+    /// The furthest end that any of them knew synced.
+    durable_end: u64,
+    /// The largest epoch among them.
+    epoch: u64,
+}
+
+impl Later {
+    /// Looks at every place from `offset` on where a record can begin; `None` when there is none.
+    fn find(
+        segment: &Segment,
+        offset: u64,
+        length: u64,
+        incarnation: [u8; 16],
+        number: u64,
+    ) -> Result<Option<Self>> {
+        let mut found: Option<Self> = None;
+        let mut at = offset.next_multiple_of(ALIGNMENT);
+        while at + ALIGNMENT <= length {
+            let rest = segment.bytes(at, length - at)?;
+            if read_u32(rest, 0) == MAGIC
+                && let Some(record) = Record::decode(rest, incarnation, number)
+            {
+                let (durable_end, epoch) = (record.header.durable_end, record.header.epoch);
+                let before = found.unwrap_or(Self { durable_end, epoch });
+                found = Some(Self {
+                    durable_end: durable_end.max(before.durable_end),
+                    epoch: epoch.max(before.epoch),
+                });
+            }
+            at += ALIGNMENT;
         }
-        at += ALIGNMENT;
+        Ok(found)
     }
-    Ok(furthest)
 }

@@ -50,6 +50,11 @@ impl Tail {
         }
     }
 
+    /// Whether something that counts is not known to be synced.
+    pub(super) const fn unproven(&self) -> bool {
+        self.proven < self.end
+    }
+
     /// Makes a segment: nothing is acknowledged from it before its header and its name are durable.
     pub(super) fn create(
         storage: &dyn Storage,

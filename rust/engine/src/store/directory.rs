@@ -28,7 +28,7 @@ impl Directory {
             if !create {
                 return Err(failed(io::Error::from(io::ErrorKind::NotFound)));
             }
-            return storage.create_dir(root).map_err(failed);
+            return create(storage, root).map_err(failed);
         }
         if storage.exists(&root.join(FORMAT)).map_err(failed)? {
             let text = storage.read(&root.join(FORMAT)).map_err(failed)?;
@@ -84,9 +84,7 @@ impl Directory {
             file.sync()?;
             self.storage.rename(&beside, &format)?;
             self.storage.sync_dir(&self.root)?;
-            if let Some(parent) = self.root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                self.storage.sync_dir(parent)?;
-            }
+            self.storage.sync_dir(parent(&self.root))?;
         }
         Ok(())
     }
@@ -120,5 +118,27 @@ impl Directory {
             self.storage.remove_file(&path)
         })();
         probed.map_err(|cause| Error::storage("writing to the data directory", &cause))
+    }
+}
+
+/// Makes a directory and those above it, and each of their names durable.
+fn create(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    for ancestor in path.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
+        if storage.exists(ancestor)? {
+            break;
+        }
+        missing.push(ancestor);
+    }
+    storage.create_dir(path)?;
+    missing.into_iter().try_for_each(|made| storage.sync_dir(parent(made)))
+}
+
+/// Where a name lies; the current directory for a bare one.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
     }
 }

@@ -79,7 +79,7 @@ impl Tenant {
             writer.u64(number);
         }
         writer.u32(self.metric as u32);
-        writer.u32(self.sequencer.lock().dimension().map_or(0, |dimension| dimension.get() as u32));
+        writer.u32(self.dimension().map_or(0, |dimension| dimension.get() as u32));
         writer.text(&self.id);
         let mut batches: Vec<u32> = Vec::new();
         let mut places: HashMap<u32, u32> = HashMap::new();

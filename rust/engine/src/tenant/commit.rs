@@ -1,5 +1,6 @@
 //! Group commit: what waits is written together, synced once, applied in order, and only then seen and answered.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::sequencer::Queued;
@@ -34,7 +35,12 @@ impl Tenant {
             group
         };
         let drafts: Vec<&Draft> = group.iter().filter_map(|queued| queued.draft.as_ref()).collect();
-        let outcome = if drafts.is_empty() { Ok(()) } else { self.write_and_apply(&mut state, &drafts) };
+        let outcome = if drafts.is_empty() {
+            // Nothing to write: but what the answer rests on must be durable.
+            state.log.confirm()
+        } else {
+            self.guarded(&mut state, &drafts)
+        };
         let mut failed = Vec::new();
         let more = {
             let mut sequencer = self.sequencer.lock();
@@ -63,6 +69,16 @@ impl Tenant {
             (queued.done)(outcome.clone());
         }
         more
+    }
+
+    /// A bug that panics must not leave those who wait without an answer, nor the tenant taking writes.
+    fn guarded(&self, state: &mut CommitState, drafts: &[&Draft]) -> Result<()> {
+        let attempt = AssertUnwindSafe(|| self.write_and_apply(state, drafts));
+        catch_unwind(attempt).unwrap_or_else(|_| {
+            let reason = "a bug interrupted a commit".to_owned();
+            state.broken = Some(Error::StorageFailed { reason });
+            Err(Error::OutcomeUnknown)
+        })
     }
 
     fn write_and_apply(&self, state: &mut CommitState, drafts: &[&Draft]) -> Result<()> {

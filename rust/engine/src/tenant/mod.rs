@@ -54,6 +54,8 @@ pub struct Surroundings {
 pub struct Tenant {
     id: String,
     metric: Metric,
+    /// The dimension named when the tenant was made.
+    made_with: Option<Dimension>,
     surroundings: Surroundings,
     shared: Shared,
     catalogue: Arc<Catalogue>,
@@ -157,16 +159,12 @@ impl Tenant {
     fn replay_records(&self, records: &[crate::log::Position]) -> Result<()> {
         let mut state = self.committer.lock();
         let segments = Arc::clone(state.log.segments());
-        let mut dimension = None;
         for &position in records {
             let record = segments.get(position.segment)?.record(position.offset)?;
             self.apply(&record, position, false, &mut state.next_row)?;
-            dimension = dimension.or(Dimension::new(record.header.dimension.into()));
             self.visible.store(record.header.lsn, Ordering::Release);
         }
-        let mut applied = self.applied(&state);
-        applied.dimension = applied.dimension.or(dimension);
-        self.sequencer.lock().reset(&applied);
+        self.sequencer.lock().reset(&self.applied(&state));
         Ok(())
     }
 
@@ -193,6 +191,7 @@ impl Tenant {
         Self {
             id: head.id,
             metric: head.metric,
+            made_with: head.dimension,
             surroundings,
             shared,
             catalogue,
@@ -208,11 +207,13 @@ impl Tenant {
 
     /// What is applied.
     fn applied(&self, state: &CommitState) -> Applied {
+        // Before the lock below: a reader that waits for itself would wait for ever behind a writer.
+        let dimension = self.dimension();
         let collections = self.collections.read();
         Applied {
             lsn: self.visible.load(Ordering::Acquire),
             next_row: state.next_row,
-            dimension: collections.by_number.values().next().map(|collection| collection.dimension()),
+            dimension,
             sub_tenants: collections
                 .by_name
                 .iter()
@@ -231,9 +232,11 @@ impl Tenant {
         self.metric
     }
 
-    /// The dimension that is fixed, or about to be by an upload in flight.
+    /// The dimension that applied uploads, or the tenant's creation, have fixed.
     pub fn dimension(&self) -> Option<Dimension> {
-        self.sequencer.lock().dimension()
+        let collections = self.collections.read();
+        let of_rows = collections.by_number.values().next().map(|collection| collection.dimension());
+        of_rows.or(self.made_with)
     }
 
     /// LSN up to which everything is visible.
@@ -400,7 +403,7 @@ impl Tenant {
         // One that is being written is waited for: nothing is written after this returns.
         let turn = self.checkpointing.lock();
         let mut state = self.committer.lock();
-        let unsaved = state.log.has_appended();
+        let unsaved = self.visible_lsn() > self.checkpointed.load(Ordering::Relaxed);
         state.log.close()?;
         for collection in self.collections() {
             collection.stop();

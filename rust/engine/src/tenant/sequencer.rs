@@ -121,11 +121,6 @@ impl Sequencer {
         }
     }
 
-    /// The dimension that is fixed, or about to be.
-    pub(super) const fn dimension(&self) -> Option<Dimension> {
-        self.dimension
-    }
-
     /// A group failed: everything in flight is as if it had never come.
     pub(super) fn reset(&mut self, applied: &Applied) -> VecDeque<Queued> {
         let failed = std::mem::take(&mut self.queue);
@@ -156,11 +151,6 @@ impl Tenant {
             Err(refused) => {
                 drop(sequencer);
                 completion(Err(refused));
-                false
-            }
-            Ok((None, inserted)) if inserted.lsn == 0 && !sequencer.committing => {
-                drop(sequencer);
-                completion(Ok(inserted));
                 false
             }
             Ok((draft, inserted)) => {
@@ -250,11 +240,6 @@ impl Tenant {
             Err(refused) => {
                 drop(sequencer);
                 completion(Err(refused));
-                false
-            }
-            Ok((None, count)) if !sequencer.committing => {
-                drop(sequencer);
-                completion(Ok(count));
                 false
             }
             Ok((draft, count)) => {
