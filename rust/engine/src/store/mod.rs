@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::collection::SearchOptions;
 use crate::error::{Error, Result};
@@ -86,6 +86,8 @@ pub struct Store {
     commits: Pool,
     searches: Pool,
     closed: AtomicBool,
+    /// Held for reading by whoever may write to the directory; to close is to hold it alone.
+    writing: RwLock<()>,
     lock: Mutex<Option<DirectoryLock>>,
     process: u32,
 }
@@ -133,6 +135,7 @@ impl Store {
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
             searches: Pool::new("ingot-search", options.search_threads).map_err(failed)?,
             closed: AtomicBool::new(false),
+            writing: RwLock::new(()),
             lock: Mutex::new(lock),
             process: std::process::id(),
         }))
@@ -192,6 +195,10 @@ impl Store {
             }
             Err(refused) => return completion(Err(refused)),
         };
+        let _writing = self.writing.read();
+        if let Err(refused) = self.check() {
+            return completion(Err(refused));
+        }
         self.upload_to(&tenant, upload, completion);
     }
 
@@ -252,7 +259,8 @@ impl Store {
         selector: &Selector,
         completion: Completion<u64>,
     ) {
-        let found = selector.check().and_then(|()| {
+        let _writing = self.writing.read();
+        let found = self.check().and_then(|()| selector.check()).and_then(|()| {
             let name = sub_tenant_name(sub_tenant)?;
             Ok((self.tenants.get(tenant_id)?, name))
         });
@@ -414,6 +422,8 @@ impl Drop for Store {
     }
 }
 
+        // A tenant opened or made after this look at them would be written to when the directory is another's.
+        let _alone = self.writing.write();
 /// A completion, and where its outcome arrives.
 fn answer<T: Send + 'static>() -> (Completion<T>, mpsc::Receiver<Result<T>>) {
     let (sender, receiver) = mpsc::sync_channel(1);
