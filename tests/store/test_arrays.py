@@ -59,14 +59,15 @@ def unaligned(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def broadcast(array: NDArray[Any]) -> NDArray[Any]:
-    return np.broadcast_to(array[0], array.shape)
+    repeated: NDArray[Any] = np.broadcast_to(array[0], array.shape)
+    return repeated
 
 
 def field(array: NDArray[Any]) -> NDArray[Any]:
     packed = np.zeros(array.shape, [("flag", "u1"), ("x", array.dtype)])
     packed["x"] = array
-    found: NDArray[Any] = packed["x"]
-    return found
+    numbers: NDArray[Any] = packed["x"]
+    return numbers
 
 
 class Labelled(np.ndarray):
@@ -74,7 +75,8 @@ class Labelled(np.ndarray):
 
 
 def subclass(array: NDArray[Any]) -> NDArray[Any]:
-    return array.view(Labelled)
+    labelled: NDArray[Any] = array.view(Labelled)
+    return labelled
 
 
 LAYOUTS = [
@@ -89,7 +91,25 @@ LAYOUTS = [
     subclass,
     np.ma.asarray,
 ]
-TYPES = ["f4", "f8", "f2", "g", ">f4", ">f8", ">f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i4", ">u8"]
+TYPES = [
+    "f4",
+    "f8",
+    "f2",
+    "g",
+    ">f4",
+    ">f8",
+    ">f2",
+    "i1",
+    "i2",
+    "i4",
+    "i8",
+    "u1",
+    "u2",
+    "u4",
+    "u8",
+    ">i4",
+    ">u8",
+]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
@@ -178,7 +198,7 @@ def test_what_is_no_array_is_a_type_or_value_error(store: ingot.Store, data: Pat
 
 
 def test_a_masked_number_is_refused(store: ingot.Store) -> None:
-    array = np.ma.masked_array(np.ones((2, 2), np.float32), [[0, 0], [0, 1]])
+    array = np.ma.masked_array(np.ones((2, 2), np.float32), [[False, False], [False, True]])
     with pytest.raises(WrongType, match="masked"):
         store.insert("t", array, file_id="a")
 
@@ -195,7 +215,12 @@ def test_a_masked_number_is_refused(store: ingot.Store) -> None:
 )
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
 def test_the_limits_are_named(
-    store: ingot.Store, data: Path, shape: tuple[int, int], error: type[IngotError], limit: int | None, dtype: str
+    store: ingot.Store,
+    data: Path,
+    shape: tuple[int, int],
+    error: type[IngotError],
+    limit: int | None,
+    dtype: str,
 ) -> None:
     with pytest.raises(error) as caught:
         store.insert("t", np.ones(shape, dtype), file_id="a")
@@ -258,7 +283,9 @@ def test_the_largest_float64_that_rounds_to_a_float32_is_taken(store: ingot.Stor
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_a_zero_row_has_no_cosine_and_is_named(store: ingot.Store, data: Path, zero: float, dtype: str) -> None:
+def test_a_zero_row_has_no_cosine_and_is_named(
+    store: ingot.Store, data: Path, zero: float, dtype: str
+) -> None:
     array = np.ones((300, 40), dtype)
     array[211] = zero
     with pytest.raises(ZeroVector) as caught:

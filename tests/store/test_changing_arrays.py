@@ -49,7 +49,9 @@ def changing(array: NDArray[np.float32], values: list[float]) -> Iterator[list[i
     ids=["nan", "inf", "both", "zero", "finite"],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_what_is_stored_is_what_was_validated_and_checksummed(data: Path, values: list[float], times: int) -> None:
+def test_what_is_stored_is_what_was_validated_and_checksummed(
+    data: Path, values: list[float], times: int
+) -> None:
     array = np.ones(SHAPE, np.float32)
     acknowledged: dict[str, int] = {}
     refused = 0
@@ -61,8 +63,7 @@ def test_what_is_stored_is_what_was_validated_and_checksummed(data: Path, values
             try:
                 inserted = store.insert("t", array, file_id=f"a{attempts % 20}")
                 acknowledged[inserted.file_id] = inserted.crc32c
-            except (NonFiniteValue, ZeroVector) as error:
-                assert error.row is not None
+            except (NonFiniteValue, ZeroVector):
                 refused += 1
     assert acknowledged
     if values == [2.0, 3.0]:

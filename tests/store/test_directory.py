@@ -37,9 +37,9 @@ def listing(folder: Path) -> dict[str, tuple[int, int, bytes]]:
 
 def test_a_store_is_a_context_manager_that_closes(data: Path) -> None:
     with ingot.open(data) as store:
-        assert not store.closed
+        before = store.closed
         store.insert("t", ROWS, file_id="a")
-    assert store.closed
+    assert (before, store.closed) == (False, True)
     assert "closed" in repr(store)
     assert store.path == str(data)
 
@@ -92,7 +92,9 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first(store: ingot.Stor
         "try: ingot.open(sys.argv[1])\n"
         "except ingot.errors.DirectoryInUse as error: print(error.pid, str(error.pid) in str(error))\n"
     )
-    said = subprocess.run([sys.executable, "-c", code, data], check=True, capture_output=True, text=True, timeout=60)
+    said = subprocess.run(
+        [sys.executable, "-c", code, data], check=True, capture_output=True, text=True, timeout=60
+    )
     assert said.stdout.split() == [str(os.getpid()), "True"]
     store.insert("t", ROWS)
 
@@ -167,7 +169,7 @@ def test_a_directory_that_cannot_be_written_is_refused_by_name(data: Path) -> No
     ingot.open(data).close()
     data.chmod(0o755)
     for parent in [data, *data.parents]:
-        if str(parent).startswith("/tmp/"):  # noqa: S108
+        if str(parent).startswith("/tmp/"):
             parent.chmod(parent.stat().st_mode | 0o055)
     code = (
         "import os, sys, ingot, numpy\n"
@@ -178,11 +180,15 @@ def test_a_directory_that_cannot_be_written_is_refused_by_name(data: Path) -> No
         "except ingot.errors.StorageFailed as error: print(error)\n"
     )
     before = listing(data)
-    said = subprocess.run([sys.executable, "-c", code, data], check=True, capture_output=True, text=True, timeout=60)
+    said = subprocess.run(
+        [sys.executable, "-c", code, data], check=True, capture_output=True, text=True, timeout=60
+    )
     assert str(data) in said.stdout
     assert "ermission" in said.stdout
     after = listing(data)
-    assert {name: entry[1:] for name, entry in after.items()} == {name: entry[1:] for name, entry in before.items()}
+    assert {name: entry[1:] for name, entry in after.items()} == {
+        name: entry[1:] for name, entry in before.items()
+    }
 
 
 def test_an_empty_folder_becomes_a_data_directory(tmp_path: Path) -> None:
@@ -192,7 +198,7 @@ def test_an_empty_folder_becomes_a_data_directory(tmp_path: Path) -> None:
 
 
 def test_paths_of_every_kind_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in (tmp_path / "a", str(tmp_path / "b"), tmp_path / "ü – 🜚"):
+    for path in (tmp_path / "a", str(tmp_path / "b"), tmp_path / "ü 🜚"):
         with ingot.open(path) as store:
             store.insert("t", ROWS)
             assert store.path == str(path)

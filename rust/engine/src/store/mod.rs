@@ -25,7 +25,7 @@ use crate::tenant::{
     sub_tenant_name,
 };
 use crate::validate;
-use crate::vector::{Metric, Rows};
+use crate::vector::{Dimension, Metric, Rows};
 use directory::Directory;
 use tenants::Tenants;
 
@@ -155,6 +155,20 @@ impl Store {
         if std::process::id() == self.process { Ok(()) } else { Err(Error::Forked) }
     }
 
+    /// What the vectors of an upload to this tenant have to be: for which metric and, when it is fixed, of which
+    /// dimension. The upload itself is judged when it comes; this is for refusing it earlier.
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`]; what the system refuses.
+    pub fn expects(&self, tenant_id: &str) -> Result<(Metric, Option<Dimension>)> {
+        self.check()?;
+        match self.tenants.get(tenant_id) {
+            Ok(tenant) => Ok((tenant.metric(), tenant.dimension())),
+            Err(Error::TenantNotFound) => Ok((tenants::NEW_METRIC, None)),
+            Err(refused) => Err(refused),
+        }
+    }
+
     /// Stores an upload and returns once it is on stable storage and visible.
     ///
     /// # Errors
@@ -181,6 +195,10 @@ impl Store {
     }
 
     fn upload(self: &Arc<Self>, tenant_id: &str, upload: Upload, completion: Completion<Inserted>) {
+        let _writing = self.writing.read();
+        if let Err(refused) = self.check() {
+            return completion(Err(refused));
+        }
         let dry_run = upload.dry_run;
         let tenant = match self.tenants.get(tenant_id) {
             Ok(tenant) => tenant,
@@ -195,10 +213,6 @@ impl Store {
             }
             Err(refused) => return completion(Err(refused)),
         };
-        let _writing = self.writing.read();
-        if let Err(refused) = self.check() {
-            return completion(Err(refused));
-        }
         self.upload_to(&tenant, upload, completion);
     }
 
@@ -408,6 +422,8 @@ impl Store {
             return Ok(());
         }
         self.indexer.close();
+        // A tenant opened or made after this look at them would be written to when the directory is another's.
+        let _alone = self.writing.write();
         let closed = self.tenants.close();
         // Only now may another process open the directory.
         self.lock.lock().take();
@@ -422,8 +438,6 @@ impl Drop for Store {
     }
 }
 
-        // A tenant opened or made after this look at them would be written to when the directory is another's.
-        let _alone = self.writing.write();
 /// A completion, and where its outcome arrives.
 fn answer<T: Send + 'static>() -> (Completion<T>, mpsc::Receiver<Result<T>>) {
     let (sender, receiver) = mpsc::sync_channel(1);
