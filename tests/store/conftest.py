@@ -1,4 +1,6 @@
 import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,14 @@ def store(data: Path) -> Iterator[ingot.Store]:
     """An empty store."""
     with ingot.open(data) as opened:
         yield opened
+
+
+@pytest.fixture
+def seed() -> int:
+    """Where random numbers start; it is printed, and taken from INGOT_SEED when that is set."""
+    found = int(os.environ.get("INGOT_SEED", time.time_ns()))
+    sys.stdout.write(f"INGOT_SEED={found}\n")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,8 @@ def strided(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def backwards(array: NDArray[Any]) -> NDArray[Any]:
-    return array[::-1, ::-1].copy()[::-1, ::-1]
+    turned: NDArray[Any] = array[::-1, ::-1].copy()[::-1, ::-1]
+    return turned
 
 
 def unaligned(array: NDArray[Any]) -> NDArray[Any]:
@@ -143,7 +144,7 @@ def test_a_memory_map_is_stored_as_its_numbers(store: ingot.Store, tmp_path: Pat
 
 
 def test_a_list_of_lists_is_stored_as_its_numbers(store: ingot.Store) -> None:
-    store.insert("t", [[1, 2.5], [3, -4]], file_id="a")
+    store.insert("t", [[1.0, 2.5], [3, -4.0]], file_id="a")
     assert stored(store).tolist() == [[1, 2.5], [3, -4]]
 
 
