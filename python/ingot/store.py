@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ingot import _native
+from ingot import _native, errors
 from ingot._native import Hits, Inserted, SourceStatus, TenantStats
+from ingot.limits import MAX_SEARCH_LIMIT
 
 Path = str | os.PathLike[str]
 
@@ -41,6 +42,11 @@ def open(path: Path, *, create: bool = True, **options: Any) -> "Store":
 def _array(vectors: ArrayLike) -> NDArray[Any]:
     """An array as it is; a list of lists is converted, its shape judged by the native module."""
     if isinstance(vectors, np.ndarray):
+        if np.ma.is_masked(vectors):
+            raise errors.WrongType(
+                "`embeddings`: expected numbers, got masked ones; fill them first: array.filled(...)",
+                field="embeddings",
+            )
         return vectors
     try:
         return np.asarray(vectors, dtype=np.float32)
@@ -171,6 +177,8 @@ class Store:
         with_embeddings: bool = False,
     ) -> list[Hits]:
         """Search for each row of `queries` (shape (n, dimension), n <= 1000): one `Hits` a query, in order."""
+        if limit < 0:  # the native module counts without a sign
+            raise errors.from_engine("InvalidLimit", {"got": limit, "maximum": MAX_SEARCH_LIMIT})
         return self._store.search(
             tenant_id,
             _array(queries),

@@ -56,7 +56,7 @@ fn non_finite(row: &[f32], index: Option<usize>, column: usize) -> Error {
 }
 
 /// A number as the errors show it.
-pub(crate) fn text(value: f64) -> String {
+pub fn text(value: f64) -> String {
     if value.is_nan() { "nan".to_owned() } else { format!("{value:?}") }
 }
 

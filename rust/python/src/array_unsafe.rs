@@ -4,7 +4,7 @@ use ingot_engine::error::{Error, Result};
 use ingot_engine::format::checksum;
 use ingot_engine::limits::{MAX_DIMENSION, MAX_QUERIES, MAX_ROWS};
 use ingot_engine::validate;
-use ingot_engine::vector::{Dimension, Rows};
+use ingot_engine::vector::{Dimension, Metric, Rows};
 use numpy::{PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -48,13 +48,29 @@ impl Array {
         let raise = |error| exception(py, &error);
         let (rows, dimension) = shape(array, purpose).map_err(raise)?;
         let kind: char = array.dtype().kind().into();
-        let float32 = match array.cast::<PyArrayDyn<f32>>() {
-            Ok(float32) if float32.is_c_contiguous() => float32.clone(),
-            _ if matches!(kind, 'f' | 'i' | 'u') => convert(array)?,
+        let (float32, converted) = match array.cast::<PyArrayDyn<f32>>() {
+            Ok(float32) if float32.is_c_contiguous() && float32.data().is_aligned() => {
+                (float32.clone(), false)
+            }
+            _ if matches!(kind, 'f' | 'i' | 'u') => (convert(array)?, true),
             _ => return Err(raise(wrong_kind(kind))),
         };
         let numbers = float32.data().cast_const();
-        Ok(Self { numbers, rows, dimension, _owner: float32.as_untyped().clone().unbind() })
+        let mut found = Self { numbers, rows, dimension, _owner: float32.as_untyped().clone().unbind() };
+        if converted {
+            let checked;
+            (found, checked) = py.detach(move || {
+                let checked = found.check(None);
+                (found, checked)
+            });
+            checked.map_err(|refused| as_given(array, refused))?;
+        }
+        Ok(found)
+    }
+
+    /// Numbers in a row.
+    pub const fn dimension(&self) -> Dimension {
+        self.dimension
     }
 
     fn numbers(&self) -> &[f32] {
@@ -64,12 +80,12 @@ impl Array {
         unsafe { std::slice::from_raw_parts(self.numbers, self.rows * self.dimension.get()) }
     }
 
-    /// Looks for a number that is not finite, where the array lies: a refusal allocates nothing.
+    /// Looks at every number where the array lies: a refusal allocates nothing.
     ///
     /// # Errors
-    /// [`Error::NonFinite`].
-    pub fn check(&self) -> Result<()> {
-        validate::rows(self.numbers(), self.dimension, 0, None)
+    /// [`Error::NonFinite`]; [`Error::ZeroVector`] when `metric` is cosine.
+    pub fn check(&self, metric: Option<Metric>) -> Result<()> {
+        validate::rows(self.numbers(), self.dimension, 0, metric)
     }
 
     /// The one copy. It is validated again by whoever takes it: the caller's memory is never read after that.
@@ -129,6 +145,20 @@ fn wrong_kind(kind: char) -> Error {
     }
 }
 
+/// A number that was refused after its conversion, with the value it had before.
+fn as_given(array: &Bound<'_, PyUntypedArray>, refused: Error) -> PyErr {
+    let shown = match refused {
+        Error::NonFinite { row: Some(row), column, value } => {
+            let item = if array.ndim() == 1 { array.get_item(column) } else { array.get_item((row, column)) };
+            let given = item.and_then(|item| item.extract::<f64>());
+            let row = (array.ndim() != 1).then_some(row);
+            Error::NonFinite { row, column, value: given.map_or(value, validate::text) }
+        }
+        other => other,
+    };
+    exception(array.py(), &shown)
+}
+
 /// Rounds once to float32, in C order. What overflows becomes infinite and is refused by name afterwards.
 fn convert<'py>(array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
     let py = array.py();
@@ -137,7 +167,8 @@ fn convert<'py>(array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyArr
     ignore.set_item("over", "ignore")?;
     let silent = numpy.call_method("errstate", (), Some(&ignore))?;
     silent.call_method0("__enter__")?;
-    let converted = numpy.call_method1("ascontiguousarray", (array, numpy.getattr("float32")?));
+    let wanted = (array, numpy.getattr("float32")?, ["C_CONTIGUOUS", "ALIGNED", "ENSUREARRAY"]);
+    let converted = numpy.call_method1("require", wanted);
     silent.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
     Ok(converted?.cast_into::<PyArrayDyn<f32>>()?)
 }

@@ -2,7 +2,7 @@
 
 use ingot_engine::format::name::{chunk_id, parse_chunk_id};
 use ingot_engine::tenant;
-use pyo3::exceptions::PyIndexError;
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PySlice, PyString};
 
@@ -16,6 +16,11 @@ pub struct ChunkIds {
 impl ChunkIds {
     fn list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         PyList::new(py, (0..self.count).map(|index| chunk_id(&self.batch_id, index)))
+    }
+
+    fn place_of(&self, value: &Bound<'_, PyAny>) -> Option<isize> {
+        let (batch_id, index) = parse_chunk_id(value.extract::<&str>().ok()?)?;
+        (batch_id == self.batch_id && index < self.count).then_some(index as isize)
     }
 }
 
@@ -34,13 +39,17 @@ impl ChunkIds {
             });
             return Ok(PyList::new(py, ids)?.into_any());
         }
-        let index: i64 = index.extract()?;
-        let from_start = if index < 0 { index + i64::from(self.count) } else { index };
+        let out_of_range = || PyIndexError::new_err(format!("chunk id {index} of {}", self.count));
+        let given = match index.extract::<i64>() {
+            Err(error) if error.is_instance_of::<PyOverflowError>(py) => return Err(out_of_range()),
+            given => given?,
+        };
+        let from_start = if given < 0 { given + i64::from(self.count) } else { given };
         match u32::try_from(from_start) {
             Ok(index) if index < self.count => {
                 Ok(PyString::new(py, &chunk_id(&self.batch_id, index)).into_any())
             }
-            _ => Err(PyIndexError::new_err(format!("chunk id {index} of {}", self.count))),
+            _ => Err(out_of_range()),
         }
     }
 
@@ -48,11 +57,28 @@ impl ChunkIds {
         self.list(py)?.try_iter()
     }
 
+    fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        let list = self.list(py)?;
+        list.reverse()?;
+        list.try_iter()
+    }
+
     fn __contains__(&self, value: &Bound<'_, PyAny>) -> bool {
-        value.extract::<&str>().is_ok_and(|id| {
-            parse_chunk_id(id)
-                .is_some_and(|(batch_id, index)| batch_id == self.batch_id && index < self.count)
-        })
+        self.place_of(value).is_some()
+    }
+
+    #[pyo3(signature = (value, start=0, stop=isize::MAX, /))]
+    fn index(&self, value: &Bound<'_, PyAny>, start: isize, stop: isize) -> PyResult<isize> {
+        let count = self.count as isize;
+        let from_start = |place: isize| if place < 0 { (place + count).max(0) } else { place };
+        self.place_of(value)
+            .filter(|place| (from_start(start)..from_start(stop)).contains(place))
+            .ok_or_else(|| PyValueError::new_err("not one of these chunk ids"))
+    }
+
+    #[pyo3(signature = (value, /))]
+    fn count(&self, value: &Bound<'_, PyAny>) -> usize {
+        usize::from(self.place_of(value).is_some())
     }
 
     fn __repr__(&self) -> String {

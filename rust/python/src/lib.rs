@@ -16,6 +16,8 @@ mod store;
 
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::array_unsafe::crc32c;
     #[pymodule_export]
@@ -32,4 +34,13 @@ mod _native {
     use crate::stats::{SourceStatus, TenantStats};
     #[pymodule_export]
     use crate::store::Store;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        py.import("collections.abc")?
+            .getattr("Sequence")?
+            .call_method1("register", (py.get_type::<ChunkIds>(),))?;
+        Ok(())
+    }
 }

@@ -44,13 +44,25 @@ impl Vectors {
         }
     }
 
-    fn into_rows(self) -> Result<vector::Rows> {
-        match self {
-            Self::Rows(rows) => Ok(rows),
-            Self::Array(array) => {
-                array.check()?;
-                Ok(array.copy())
+    /// The rows of an upload; an array is looked at where it lies before it is copied.
+    fn into_upload(self, store: &store::Store, tenant_id: &str) -> Result<vector::Rows> {
+        if let Self::Array(array) = &self {
+            let (metric, expected) = store.expects(tenant_id)?;
+            if let Some(expected) = expected.filter(|&expected| expected != array.dimension()) {
+                return Err(Error::DimensionMismatch {
+                    expected: expected.get(),
+                    got: array.dimension().get(),
+                });
             }
+            array.check(Some(metric))?;
+        }
+        Ok(self.into_rows())
+    }
+
+    fn into_rows(self) -> vector::Rows {
+        match self {
+            Self::Rows(rows) => rows,
+            Self::Array(array) => array.copy(),
         }
     }
 }
@@ -117,6 +129,8 @@ impl Store {
     #[pyo3(signature = (path, *, options=None))]
     fn new(py: Python<'_>, path: PathBuf, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let options = self::options(options)?;
+        // What the path means must not change when the process changes its folder.
+        let path = std::path::absolute(path)?;
         let store = released(py, |_| store::Store::open(&path, options))?;
         Ok(Self { store, path })
     }
@@ -155,7 +169,7 @@ impl Store {
             let upload = Upload {
                 sub_tenant: sub_tenant_id,
                 source_id: file_id,
-                rows: vectors.into_rows()?,
+                rows: vectors.into_upload(&self.store, tenant_id)?,
                 metadata,
                 upsert,
                 dry_run,
@@ -213,7 +227,7 @@ impl Store {
         let vectors = Vectors::of(queries, Purpose::Search)?;
         let search = search_of(limit, ef, exact, score_threshold);
         released(py, |interrupt| {
-            let queries = vectors.into_rows()?;
+            let queries = vectors.into_rows();
             let found = self.store.search(tenant_id, sub_tenant_id, &queries, search, interrupt)?;
             found.iter().map(|hits| Hits::gather(hits, true, with_embeddings)).collect()
         })

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::collection::SearchOptions;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ use crate::tenant::{
     sub_tenant_name,
 };
 use crate::validate;
-use crate::vector::{Metric, Rows};
+use crate::vector::{Dimension, Metric, Rows};
 use directory::Directory;
 use tenants::Tenants;
 
@@ -86,6 +86,8 @@ pub struct Store {
     commits: Pool,
     searches: Pool,
     closed: AtomicBool,
+    /// Held for reading by whoever may write to the directory; to close is to hold it alone.
+    writing: RwLock<()>,
     lock: Mutex<Option<DirectoryLock>>,
     process: u32,
 }
@@ -133,6 +135,7 @@ impl Store {
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
             searches: Pool::new("ingot-search", options.search_threads).map_err(failed)?,
             closed: AtomicBool::new(false),
+            writing: RwLock::new(()),
             lock: Mutex::new(lock),
             process: std::process::id(),
         }))
@@ -150,6 +153,20 @@ impl Store {
     /// In a forked child there are no threads, and the directory is the parent's.
     fn check_process(&self) -> Result<()> {
         if std::process::id() == self.process { Ok(()) } else { Err(Error::Forked) }
+    }
+
+    /// What the vectors of an upload to this tenant have to be: for which metric and, when it is fixed, of which
+    /// dimension. The upload itself is judged when it comes; this is for refusing it earlier.
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`]; what the system refuses.
+    pub fn expects(&self, tenant_id: &str) -> Result<(Metric, Option<Dimension>)> {
+        self.check()?;
+        match self.tenants.get(tenant_id) {
+            Ok(tenant) => Ok((tenant.metric(), tenant.dimension())),
+            Err(Error::TenantNotFound) => Ok((tenants::NEW_METRIC, None)),
+            Err(refused) => Err(refused),
+        }
     }
 
     /// Stores an upload and returns once it is on stable storage and visible.
@@ -178,6 +195,10 @@ impl Store {
     }
 
     fn upload(self: &Arc<Self>, tenant_id: &str, upload: Upload, completion: Completion<Inserted>) {
+        let _writing = self.writing.read();
+        if let Err(refused) = self.check() {
+            return completion(Err(refused));
+        }
         let dry_run = upload.dry_run;
         let tenant = match self.tenants.get(tenant_id) {
             Ok(tenant) => tenant,
@@ -256,7 +277,8 @@ impl Store {
         selector: &Selector,
         completion: Completion<u64>,
     ) {
-        let found = selector.check().and_then(|()| {
+        let _writing = self.writing.read();
+        let found = self.check().and_then(|()| selector.check()).and_then(|()| {
             let name = sub_tenant_name(sub_tenant)?;
             Ok((self.tenants.get(tenant_id)?, name))
         });
@@ -404,6 +426,8 @@ impl Store {
             return Ok(());
         }
         self.indexer.close();
+        // A tenant opened or made after this look at them would be written to when the directory is another's.
+        let _alone = self.writing.write();
         let closed = self.tenants.close();
         // Only now may another process open the directory.
         self.lock.lock().take();

@@ -13,6 +13,9 @@ use crate::format::name::{check_tenant_id, tenant_folder};
 use crate::tenant::{Inserted, Surroundings, Tenant, Upload};
 use crate::vector::Metric;
 
+/// Metric of a tenant that its first upload makes.
+pub(super) const NEW_METRIC: Metric = Metric::Cosine;
+
 /// The tenants that are open, and the way to the others.
 pub(super) struct Tenants {
     directory: Directory,
@@ -146,7 +149,7 @@ impl Tenants {
             reason: format!("asking the system for random numbers: {cause}"),
         })?;
         let dry_run = upload.dry_run;
-        let metric = Metric::Cosine;
+        let metric = NEW_METRIC;
         let valid = upload.validate(metric, None)?;
         if dry_run {
             return Ok((None, valid.as_new()));

@@ -124,7 +124,7 @@ impl Tenant {
         }
         let Some(collection) = self.existing(sub_tenant)? else { return Ok((Vec::new(), false)) };
         let mut found: Vec<Found> = match selector {
-            None => collection.view().rows().take(limit + 1).collect(),
+            None => collection.view().rows().take(limit.saturating_add(1)).collect(),
             Some(Selector::Source(id)) => {
                 let (view, batches) = self.view_of(&collection, &[id])?;
                 let batches = batches.into_values().flatten().map(|(number, batch)| {
@@ -134,7 +134,7 @@ impl Tenant {
                         distance: 0.0,
                     })
                 });
-                batches.flatten().filter(|found| view.has(found.row)).take(limit + 1).collect()
+                batches.flatten().filter(|found| view.has(found.row)).take(limit.saturating_add(1)).collect()
             }
             Some(Selector::Chunks(ids)) => {
                 let named: Vec<(&str, u32)> = ids.iter().filter_map(|id| parse_chunk_id(id)).collect();
