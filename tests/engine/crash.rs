@@ -183,7 +183,7 @@ fn run(disk: &MemoryDisk, persistent: bool) -> Outcome {
 }
 
 fn seeds() -> u64 {
-    if std::env::var_os("INGOT_TORTURE").is_some() { 200 } else { 4 }
+    if std::env::var_os("INGOT_TORTURE").is_some() { 200 } else { 8 }
 }
 
 fn operations() -> usize {

@@ -28,7 +28,7 @@ impl Directory {
             if !create {
                 return Err(failed(io::Error::from(io::ErrorKind::NotFound)));
             }
-            return create(storage, root).map_err(failed);
+            return make(storage, root).map_err(failed);
         }
         if storage.exists(&root.join(FORMAT)).map_err(failed)? {
             let text = storage.read(&root.join(FORMAT)).map_err(failed)?;
@@ -67,8 +67,14 @@ impl Directory {
     }
 
     fn lay_out(&self) -> io::Result<()> {
+        let mut made = false;
         for folder in [TENANTS, TMP, TRASH] {
-            self.storage.create_dir(&self.root.join(folder))?;
+            let path = self.root.join(folder);
+            made |= !self.storage.exists(&path)?;
+            self.storage.create_dir(&path)?;
+        }
+        if made {
+            self.storage.sync_dir(&self.root)?;
         }
         for folder in [TMP, TRASH] {
             for name in self.storage.list(&self.root.join(folder))? {
@@ -122,7 +128,7 @@ impl Directory {
 }
 
 /// Makes a directory and those above it, and each of their names durable.
-fn create(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+fn make(storage: &dyn Storage, path: &Path) -> io::Result<()> {
     let mut missing = Vec::new();
     for ancestor in path.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
         if storage.exists(ancestor)? {
