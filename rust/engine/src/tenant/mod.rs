@@ -370,9 +370,12 @@ impl Tenant {
         }
         let mut state = self.committer.lock();
         let unsaved = state.log.has_appended();
-        state.log.close()?;
+        // Whatever fails below, no worker goes on with what may soon be opened anew.
         for collection in self.collections() {
             collection.stop();
+        }
+        state.log.close()?;
+        for collection in self.collections() {
             collection.save()?;
         }
         if unsaved {
