@@ -71,7 +71,9 @@ class Settings:
     index_threads: Annotated[int, Rule("threads that build graphs; 0 lets the engine choose")] = 0
     search_threads: Annotated[int, Rule("threads that search; 0 lets the engine choose")] = 0
     commit_threads: Annotated[int, Rule("threads that write; 0 lets the engine choose")] = 0
-    max_open_tenants: Annotated[int, Rule("tenants held open; 0 lets the engine choose")] = 0
+    max_open_tenants: Annotated[
+        int, Rule("tenants held open; 0: a quarter of the process's descriptors, 16..4096")
+    ] = 0
 
     def engine_options(self) -> dict[str, Any]:
         """What the engine is told; a 0 that means "you choose" is left out."""

@@ -67,7 +67,11 @@ class App:
             response = self._refuse(x, error)
         except ClientGone:
             self._log.request(x, _GONE, time.perf_counter() - x.started)
-            raise
+            # Nobody reads it. An exception would be kept by its own traceback, and the body with it, until the
+            # garbage collector comes by.
+            response = web.Response(status=_GONE)
+            response.force_close()
+            return response
         except asyncio.CancelledError:
             self._log.request(x, _GONE, time.perf_counter() - x.started)
             raise

@@ -113,6 +113,9 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The answer to what aiohttp itself could not make sense of."""
+        if isinstance(exc, ConnectionError):
+            # The client has left: it gets no answer, and it is no error of ours.
+            raise exc
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, another cannot follow")
         response = self._refuse(request, broken_http(exc))

@@ -216,7 +216,8 @@ async def _next(exchange: Exchange, content: StreamReader) -> bytes:
     except RequestPayloadError as error:
         raise MalformedBody(f"the body's transfer encoding is broken: {str(error).splitlines()[0]}") from None
     except (ConnectionError, RuntimeError) as error:
-        raise ClientGone("the client left before its whole body was here") from error
+        # The stream keeps the exception, whose traceback would keep the stream.
+        raise ClientGone("the client left before its whole body was here") from error.with_traceback(None)
     exchange.received += len(chunk)
     return chunk
 

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 
-from ingot.errors import IngotError
+from ingot.errors import IngotError, StorageError
 from ingot.http.access_log import ServerLog
 from ingot.http.app import App
 from ingot.http.connection import HttpServer
@@ -120,7 +120,11 @@ async def _serve(settings: Settings, sockets: list[socket.socket], version: str)
         server.pre_shutdown()
         await server.shutdown(0.5)
         log.event("closing the data directory")
-        await service.close()
+        try:
+            await service.close()
+        except StorageError as error:
+            # What was acknowledged is in the logs; what could not be saved is derived from them again.
+            log.event(f"not everything could be saved, the next start will be slower: {error}")
         log.event("stopped")
     finally:
         log.close()

@@ -59,6 +59,7 @@ pub struct Log {
     last_lsn: u64,
     /// Whether this opening has cut the tail and begun its epoch; false again after a failed write.
     begun: bool,
+    /// Whether a write or a repair failed, and none has succeeded since.
     poisoned: bool,
 }
 
@@ -167,6 +168,7 @@ impl Log {
 
     /// Writes behind the tail what fits there.
     fn write(&mut self, drafts: &[&Draft], length: u64) -> std::result::Result<Vec<Position>, AppendError> {
+        self.check_whole().map_err(AppendError::NothingWritten)?;
         self.tail
             .allocate(length, self.sizes)
             .map_err(|cause| AppendError::NothingWritten(Error::storage("allocating log space", &cause)))?;
@@ -206,16 +208,30 @@ impl Log {
         self.add_segment().map_err(AppendError::NothingWritten)
     }
 
+    /// A file that was cut from outside is not written to: growing again it would hold zeros where readers have
+    /// checked other bytes.
+    fn check_whole(&self) -> Result<()> {
+        match self.tail.missing() {
+            Ok(None) => Ok(()),
+            Ok(Some(length)) => Err(Error::CorruptData {
+                reason: format!("segment {} offset {length} is where the file was cut", self.tail.number()),
+            }),
+            Err(cause) => Err(Error::storage("looking at the log", &cause)),
+        }
+    }
+
     /// Before the first append of this opening, or after a failed one: cut what was never acknowledged, make
     /// the cut and what is kept durable, begin an epoch that nothing on disk can carry.
     fn begin(&mut self) -> Result<()> {
         if self.begun {
             return Ok(());
         }
+        self.check_whole()?;
         let path = self.directory.join(recovery::file_name(self.tail.number(), 0));
-        self.tail
-            .reopen(&*self.storage, &path)
-            .map_err(|cause| Error::TenantReadOnly { reason: format!("repairing the log: {cause}") })?;
+        if let Err(cause) = self.tail.reopen(&*self.storage, &path) {
+            self.poisoned = true;
+            return Err(Error::TenantReadOnly { reason: format!("repairing the log: {cause}") });
+        }
         self.epoch += 1;
         (self.begun, self.poisoned) = (true, false);
         Ok(())
@@ -240,7 +256,7 @@ impl Log {
         Ok(())
     }
 
-    /// Whether a write failed and has not been repaired yet.
+    /// Whether the last write or repair failed: no write is taken until a repair succeeds.
     pub const fn is_poisoned(&self) -> bool {
         self.poisoned
     }
@@ -263,6 +279,7 @@ impl Log {
             self.begin()?;
         }
         if self.begun {
+            self.check_whole()?;
             self.tail.cut().map_err(|cause| Error::storage("closing the log", &cause))?;
             self.begun = false;
         }

@@ -107,6 +107,12 @@ impl Tail {
         self.file.as_ref().ok_or_else(|| io::Error::other("the log has no segment"))
     }
 
+    /// The length of the file if it has become shorter than it was left.
+    pub(super) fn missing(&self) -> io::Result<Option<u64>> {
+        let length = self.file()?.len()?;
+        Ok((length < self.allocated).then_some(length))
+    }
+
     /// Makes sure that `length` more bytes have their space: ahead in growing steps, or just what is needed
     /// when the disk is nearly full.
     pub(super) fn allocate(&mut self, length: u64, sizes: Sizes) -> io::Result<()> {
@@ -142,6 +148,7 @@ impl Tail {
     pub(super) fn reopen(&mut self, storage: &dyn Storage, path: &Path) -> io::Result<()> {
         let file = storage.open(path)?;
         file.set_len(self.end)?;
+        self.allocated = self.end;
         if self.proven < self.end {
             let length = usize::try_from(self.end - self.proven).map_err(io::Error::other)?;
             let mut unproven = vec![0; length];
@@ -151,7 +158,6 @@ impl Tail {
         file.sync()?;
         self.proven = self.end;
         self.file = Some(file);
-        self.allocated = self.end;
         Ok(())
     }
 
@@ -160,8 +166,8 @@ impl Tail {
         if self.allocated > self.end {
             let file = self.file()?;
             file.set_len(self.end)?;
-            file.sync()?;
             self.allocated = self.end;
+            self.file()?.sync()?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod system_unsafe;
 pub use disk::Disk;
 pub use lock::DirectoryLock;
 pub use map_unsafe::Map;
+pub use system_unsafe::descriptor_limit;
 
 use std::ffi::OsString;
 use std::io;

@@ -35,6 +35,18 @@ pub(super) fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
     }
 }
 
+/// How many descriptors this process may have open.
+pub fn descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is valid and is only written to.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 {
+        limit.rlim_cur
+    } else {
+        // The least that systems give.
+        1024
+    }
+}
+
 /// A file that has no name and lives in memory.
 pub(super) fn memory_file(label: &CStr) -> io::Result<File> {
     // SAFETY: `label` ends with a NUL and is only read.

@@ -19,7 +19,7 @@ use crate::indexer::Indexer;
 use crate::limits::MAX_LIMIT;
 use crate::log::Sizes;
 use crate::pool::Pool;
-use crate::storage::{DirectoryLock, Disk, Storage};
+use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::tenant::{
     Completion, Hits, Inserted, Selector, SourceStatus, Surroundings, Tenant, TenantStats, Upload,
     sub_tenant_name,
@@ -42,7 +42,7 @@ pub struct Options {
     pub commit_threads: usize,
     /// Threads that may search one graph at one moment.
     pub graph_threads: usize,
-    /// Tenants that are kept open.
+    /// Tenants that are kept open; by default a quarter of the descriptors the process may have, 16 to 4096.
     pub max_open_tenants: usize,
     /// Whether a first upload makes its tenant.
     pub auto_create_tenants: bool,
@@ -59,11 +59,17 @@ impl Default for Options {
             search_threads: cores,
             commit_threads: cores.max(4),
             graph_threads: 4 * cores + 8,
-            max_open_tenants: 256,
+            max_open_tenants: most_open(descriptor_limit()),
             auto_create_tenants: true,
             sizes: Sizes::default(),
         }
     }
+}
+
+/// Tenants kept open by default: each holds a descriptor and a mapping; connections need descriptors too, and Linux
+/// allows 65,530 mappings.
+fn most_open(descriptors: u64) -> usize {
+    usize::try_from(descriptors / 4).unwrap_or(usize::MAX).clamp(16, 4096)
 }
 
 /// How to search.

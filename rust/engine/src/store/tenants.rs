@@ -35,6 +35,14 @@ struct Slot {
     used: AtomicU64,
 }
 
+impl Slot {
+    /// Whether nobody holds the tenant; one that is held for long must not keep others from being closed.
+    fn is_idle(&self) -> bool {
+        let place = self.tenant.try_lock();
+        place.is_some_and(|place| place.as_ref().is_none_or(|tenant| Arc::strong_count(tenant) == 1))
+    }
+}
+
 /// What came of an upload to a tenant that did not exist.
 pub(super) enum Made {
     /// The tenant was made with it.
@@ -214,11 +222,7 @@ impl Tenants {
 
     fn least_used(&self) -> Option<(String, Arc<Slot>)> {
         let slots = self.slots.lock();
-        // One that is being opened, or that somebody holds, would be chosen again and again.
-        let idle = |place: &Option<Arc<Tenant>>| place.as_ref().is_none_or(|it| Arc::strong_count(it) == 1);
-        let unused = slots.iter().filter(|(_, slot)| {
-            Arc::strong_count(slot) == 1 && slot.tenant.try_lock().is_some_and(|place| idle(&place))
-        });
+        let unused = slots.iter().filter(|(_, slot)| Arc::strong_count(slot) == 1 && slot.is_idle());
         unused
             .min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed))
             .map(|(folder, slot)| (folder.clone(), Arc::clone(slot)))

@@ -404,9 +404,12 @@ impl Tenant {
         let turn = self.checkpointing.lock();
         let mut state = self.committer.lock();
         let unsaved = self.visible_lsn() > self.checkpointed.load(Ordering::Relaxed);
-        state.log.close()?;
+        // Whatever fails below, no worker goes on with what may soon be opened anew.
         for collection in self.collections() {
             collection.stop();
+        }
+        state.log.close()?;
+        for collection in self.collections() {
             collection.save()?;
         }
         // A checkpoint would leave out what is in the log and could not be applied.
