@@ -72,10 +72,6 @@ class SmallDisk:
         """Takes the ballast away."""
         self._ballast.unlink()
 
-    def remount(self, mode: str) -> None:
-        """`ro` or `rw`."""
-        self._run("mount", "-o", f"remount,{mode}", str(self.path))
-
     def __enter__(self) -> "SmallDisk":
         return self
 
