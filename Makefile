@@ -91,6 +91,8 @@ setup: $(STAMPS)/native
 
 # A test may need something of the operating system: it is installed here where that is possible. None does yet.
 system:
+	@command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& { apt-get update -qq; apt-get install -qq -y curl; } >/dev/null 2>&1; } || true
 
 tools:
 	@need() { echo "make: $$1" >&2; exit 2; }; \

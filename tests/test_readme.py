@@ -23,6 +23,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.curl
 def test_the_curls_upload_and_find(tmp_path: Path) -> None:
     (script,) = blocks("sh")
     with ServerProcess(tmp_path / "data") as server:

@@ -2,7 +2,6 @@
 
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -67,9 +66,7 @@ def test_the_first_minute_uploads_searches_serves_and_ends_with_0(tmp_path: Path
         assert "240 vectors of an earlier run were replaced" in printed
 
 
-@pytest.mark.skipif(
-    shutil.which("curl") is None, reason="the tour prints curl commands, and curl is not installed"
-)
+@pytest.mark.curl
 def test_what_it_says_to_paste_works(tmp_path: Path) -> None:
     with tour(free_port(), tmp_path / "data") as process:
         printed = read_until(process, "Ctrl-C stops it")
