@@ -89,7 +89,7 @@ python-tests: setup
 
 setup: $(STAMPS)/native
 
-# A test may need something of the operating system: it is installed here where that is possible. None does yet.
+# What a test needs of the operating system is installed here where that is possible.
 system:
 	@command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& { apt-get update -qq; apt-get install -qq -y curl; } >/dev/null 2>&1; } || true
