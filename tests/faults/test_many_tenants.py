@@ -86,7 +86,7 @@ def test_names_of_tenants_that_do_not_exist_cost_nothing(start: Start) -> None:
     same(stored(client, "t", "s"), vector(0, 1))
 
 
-def test_a_tenant_that_is_held_keeps_no_other_open(tmp_path: Path) -> None:
+def test_open_tenants_stay_bounded_and_what_was_found_outlives_its_tenant(tmp_path: Path) -> None:
     store = _native.Store(str(tmp_path / "data"), options={"max_open_tenants": OPEN})
     store.insert("held", vector(0, 1), file_id="s")
     hits, _ = store.get("held", with_embeddings=True)

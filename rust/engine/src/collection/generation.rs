@@ -61,7 +61,7 @@ impl Generation {
 
     /// Slots whose row has died.
     pub fn dead(&self) -> u32 {
-        self.dead.load(Ordering::Relaxed)
+        self.dead.load(Ordering::Acquire)
     }
 
     /// Slots that have a code.
@@ -104,7 +104,7 @@ impl Generation {
                 }
             }
         }
-        self.dead.fetch_add(died, Ordering::Relaxed);
+        self.dead.fetch_add(died, Ordering::Release);
         died
     }
 

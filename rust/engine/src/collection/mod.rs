@@ -113,7 +113,9 @@ impl Collection {
     /// Rows alive at the latest LSN applied.
     pub fn rows(&self) -> u64 {
         let generation = self.current.load();
-        u64::from(generation.slots() - generation.dead())
+        // The dead first: each of them has its slot by then, however many come meanwhile.
+        let dead = generation.dead();
+        u64::from(generation.slots() - dead)
     }
 
     /// Of [`Self::rows`], those that a search finds without scanning them.

@@ -103,15 +103,10 @@ impl Collection {
     ) -> Result<Vec<Found>> {
         let view = self.view();
         let prepared = exact::prepare(self.shared.metric, query);
-        let slots = if options.exact {
-            None
-        } else {
-            let slots = self.candidates(&view, query, &prepared, options, interrupt)?;
-            Some(slots)
-        };
-        let Some(slots) = slots else {
+        if options.exact {
             return self.scan(&view, &prepared, options.limit, interrupt);
-        };
+        }
+        let slots = self.candidates(&view, query, &prepared, options, interrupt)?;
         let mut found = Vec::with_capacity(slots.len());
         for slot in slots {
             if let Some(span) = view.generation.spans.of_slot(slot) {
