@@ -21,7 +21,8 @@ PACKAGE = REPOSITORY / "python/ingot"
 Floors = tuple[tuple[str, ...], ...]
 
 ENGINE_FLOORS: Floors = (
-    ("error", "limits", "chunked_unsafe"),
+    ("error", "limits", "sync"),
+    ("chunked_unsafe",),
     ("vector",),
     ("pool", "format", "storage"),
     ("validate",),

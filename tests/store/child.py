@@ -1,6 +1,9 @@
 """A process of a test's own, told apart from the tests by what it prints."""
 
+import contextlib
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +14,7 @@ DEADLINE = 60.0
 
 
 class Child:
-    """Python code in a process; a context that ends it."""
+    """Python code in a process; a context that ends it, and every process that came of it."""
 
     def __init__(self, code: str, *arguments: object) -> None:
         command = [sys.executable, "-u", "-c", code, *map(str, arguments)]
@@ -22,6 +25,7 @@ class Child:
             stderr=subprocess.PIPE,
             text=True,
             cwd=REPOSITORY,
+            start_new_session=True,
         )
         self._said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._complaints: list[str] = []
@@ -66,11 +70,12 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
+        # A child of its own, left over, would hold the pipes open and their readers for ever.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
         for reader in self._readers:
-            reader.join(DEADLINE)
+            reader.join()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()

@@ -13,7 +13,7 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 /// Elements of the first chunk. Small, because most collections are.
 const FIRST: usize = 1 << FIRST_BITS;

@@ -18,6 +18,7 @@ pub mod log;
 pub mod pool;
 pub mod storage;
 pub mod store;
+pub mod sync;
 pub mod tenant;
 pub mod validate;
 pub mod vector;

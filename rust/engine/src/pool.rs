@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// Work for a pool. A job that panics ends alone; its thread goes on.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -70,7 +70,7 @@ impl Shared {
             if queue.closed {
                 return None;
             }
-            self.arrived.wait(&mut queue);
+            queue = self.arrived.wait(queue);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use ingot_engine::sync::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Generated ids of sources.
 
-use parking_lot::Mutex;
+use ingot_engine::sync::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use ulid::Generator;

@@ -5,8 +5,9 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::RwLock;
 use siphasher::sip::SipHasher13;
+
+use crate::sync::RwLock;
 
 /// Keyed hash of a sub-tenant's number and a source id.
 pub type SourceKey = u64;

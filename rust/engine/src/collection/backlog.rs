@@ -3,9 +3,8 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::graph::Feed;
+use crate::sync::Mutex;
 
 /// Which slots the graph holds, and which are being added by whom.
 #[derive(Default)]

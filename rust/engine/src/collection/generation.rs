@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
-
 use super::backlog::Backlog;
 use super::span::Spans;
 use crate::catalogue::Catalogue;
@@ -12,6 +10,7 @@ use crate::chunked_unsafe::LsnTable;
 use crate::codes::Codes;
 use crate::format::RowRange;
 use crate::graph::Graph;
+use crate::sync::Mutex;
 use crate::vector::{Dimension, Metric};
 
 /// The LSN of a death that has not happened.

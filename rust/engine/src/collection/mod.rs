@@ -20,12 +20,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Mutex, RwLock};
 
 use crate::catalogue::Catalogue;
 use crate::error::Result;
 use crate::format::RowRange;
 use crate::storage::Storage;
+use crate::sync::{Mutex, RwLock};
 use crate::vector::{Dimension, Metric};
 use rebuild::Journal;
 

@@ -141,7 +141,7 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::AtomicU64;
 
-    use parking_lot::RwLock;
+    use crate::sync::RwLock;
 
     use super::super::Shared;
     use super::*;

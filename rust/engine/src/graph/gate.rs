@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Longest wait of a search: about the time of a scan.
 const PATIENCE: Duration = Duration::from_millis(3);
@@ -63,9 +63,9 @@ impl Gate {
             let deadline = Instant::now() + PATIENCE;
             state.waiting[Side::Search as usize] += 1;
             self.hand_over(&mut state);
-            let mut late = false;
-            while !late && !state.exclusive && !state.admits(Side::Search, self.limit) {
-                late = self.changed[Side::Search as usize].wait_until(&mut state, deadline).timed_out();
+            let mut in_time = true;
+            while in_time && !state.exclusive && !state.admits(Side::Search, self.limit) {
+                (state, in_time) = self.changed[Side::Search as usize].wait_until(state, deadline);
             }
             state.waiting[Side::Search as usize] -= 1;
             if state.exclusive || !state.admits(Side::Search, self.limit) {
@@ -91,12 +91,12 @@ impl Gate {
         let mut state = self.state.lock();
         // A long reading first: searches need not be turned away for it.
         while state.exclusive || state.readings > 0 {
-            self.changed[Side::Exclusive as usize].wait(&mut state);
+            state = self.changed[Side::Exclusive as usize].wait(state);
         }
         state.exclusive = true;
         self.changed[Side::Search as usize].notify_all();
         while state.active != [0, 0] {
-            self.changed[Side::Exclusive as usize].wait(&mut state);
+            state = self.changed[Side::Exclusive as usize].wait(state);
         }
         Turn { gate: self, side: Side::Exclusive, reading: false }
     }
@@ -108,7 +108,7 @@ impl Gate {
             state.waiting[side as usize] += 1;
             self.hand_over(&mut state);
             while state.exclusive || !state.admits(side, limit) {
-                self.changed[side as usize].wait(&mut state);
+                state = self.changed[side as usize].wait(state);
             }
             state.waiting[side as usize] -= 1;
         }

@@ -8,10 +8,9 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::collection::{Collection, Progress};
 use crate::error::{Error, Result};
+use crate::sync::{Condvar, Mutex};
 
 /// How long a waiting caller goes without being asked whether it wants to stop.
 const BETWEEN_INTERRUPTS: Duration = Duration::from_millis(50);
@@ -73,7 +72,7 @@ impl Indexer {
     ) -> Result<bool> {
         loop {
             {
-                let mut state = self.queue.state.lock();
+                let state = self.queue.state.lock();
                 if !collection.wants_work() || collection.has_failed() || state.closed {
                     return Ok(!collection.wants_work());
                 }
@@ -82,7 +81,7 @@ impl Indexer {
                     return Ok(false);
                 }
                 let until = deadline.map_or(now + BETWEEN_INTERRUPTS, |at| at.min(now + BETWEEN_INTERRUPTS));
-                self.queue.progressed.wait_until(&mut state, until);
+                drop(self.queue.progressed.wait_until(state, until));
             }
             interrupt()?;
         }
@@ -129,7 +128,7 @@ impl Queue {
                         return Some(collection);
                     }
                 }
-                None => self.arrived.wait(&mut state),
+                None => state = self.arrived.wait(state),
             }
         }
         None

@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use parking_lot::{Mutex, RwLock};
-
 use crate::collection::SearchOptions;
 use crate::error::{Error, Result};
 use crate::exact;
@@ -20,6 +18,7 @@ use crate::limits::MAX_LIMIT;
 use crate::log::Sizes;
 use crate::pool::Pool;
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
+use crate::sync::{Mutex, RwLock};
 use crate::tenant::{
     Completion, Hits, Inserted, Selector, SourceStatus, Surroundings, Tenant, TenantStats, Upload,
     sub_tenant_name,

@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use super::directory::Directory;
 use super::{Options, answer};
 use crate::error::{Error, Result};
 use crate::format::name::{check_tenant_id, tenant_folder};
+use crate::sync::Mutex;
 use crate::tenant::{Inserted, Surroundings, Tenant, Upload};
 use crate::vector::Metric;
 

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fields::{Reader, Writer};
-use parking_lot::MutexGuard;
 
 use super::{CommitState, Head, LOG, Surroundings, Tenant};
 use crate::catalogue::{Batch, Catalogue};
@@ -18,6 +17,7 @@ use crate::format::RowRange;
 use crate::format::checksum::crc32c;
 use crate::log::{Checkpointed, Log, Position};
 use crate::storage::Storage;
+use crate::sync::MutexGuard;
 use crate::vector::{Dimension, Metric};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"INGOTCKP");

@@ -18,8 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, RwLock};
-
 use crate::catalogue::Catalogue;
 use crate::collection::{Collection, Found, Generation, SearchOptions, Shared};
 use crate::error::{Error, Result};
@@ -28,6 +26,7 @@ use crate::format::record::Kind;
 use crate::indexer::Indexer;
 use crate::log::{AppendError, Log, Sizes};
 use crate::storage::Storage;
+use crate::sync::{Condvar, Mutex, RwLock};
 use crate::vector::{Dimension, Metric};
 use sequencer::{Applied, Sequencer};
 
@@ -397,7 +396,7 @@ impl Tenant {
             let mut sequencer = self.sequencer.lock();
             sequencer.closed = true;
             while sequencer.committing {
-                self.idle.wait(&mut sequencer);
+                sequencer = self.idle.wait(sequencer);
             }
         }
         // One that is being written is waited for: nothing is written after this returns.

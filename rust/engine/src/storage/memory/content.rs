@@ -5,10 +5,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use parking_lot::Mutex;
-
 use super::crash::Kept;
 use crate::storage::{Map, disk, system_unsafe};
+use crate::sync::Mutex;
 
 /// What a disk writes whole or not at all.
 pub(super) const SECTOR: u64 = 512;
