@@ -1,42 +1,53 @@
-"""`python -m benches`: measures uploads, prints one table, writes `.bench/<date>.json`."""
+"""`python -m benches [PART..]`: measures, prints one table, writes `.bench/<date>.json`.
 
-import json
+Without a name every part is measured. A part is a module with `measure(bench) -> list[Figure]`.
+"""
+
+import argparse
+import importlib
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
-from benches import machine, uploads, vectors
+from benches import machine, results, table, vectors
+from benches.bench import Bench
+from benches.figure import Figure
 
-RESULTS = Path(".bench")
+PARTS = ("uploads",)
 
 
 def main() -> int:
     """Exit code 1 if a request failed: a number with errors in it is no number."""
-    RESULTS.mkdir(exist_ok=True)
+    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of: {' '.join(PARTS)} (default: all)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="times each contestant has its turn (default: 5)"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {' '.join(sorted(unknown))}")
+    results.FOLDER.mkdir(exist_ok=True)
+    kept = results.FOLDER / "kept"
+    kept.mkdir(exist_ok=True)
     here = machine.describe()
-    data = vectors.load(uploads.REQUESTS * uploads.BATCH)
+    figures: list[Figure] = []
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=results.FOLDER))
+    try:
+        for name in options.parts or PARTS:
+            bench = Bench(folder / name, kept, options.rounds)
+            bench.folder.mkdir()
+            with bench.part(name):
+                figures += importlib.import_module(f"benches.{name}").measure(bench)
+            shutil.rmtree(bench.folder)
+    finally:
+        shutil.rmtree(folder)
     print(
         f"{here.date} {here.processor}, {here.cores} cores, {here.memory_gb} GB, Python {here.python}, {here.commit}"
     )
-    print(
-        f"uploads of {uploads.BATCH} x {data.rows.shape[1]} ({data.name}), client and server on the same cores:"
-    )
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=RESULTS))
-    try:
-        results = uploads.measure(data, folder)
-    finally:
-        shutil.rmtree(folder)
-    print()
-    for line in uploads.table(results):
-        print(line)
-    file = RESULTS / f"{here.date.replace(':', '')}.json"
-    file.write_text(
-        json.dumps({"machine": asdict(here), "data": data.name, "uploads": uploads.rows(results)}, indent=1)
-    )
-    print(f"\nwritten to {file}")
-    return 1 if any(one.errors for one in results) else 0
+    print("\n".join(table.lines(figures)))
+    print(f"\nwritten to {results.write(here, vectors.load(1).name, figures)}")
+    return 0
 
 
 if __name__ == "__main__":
