@@ -1,0 +1,1 @@
+"""Ours beside other stores, end to end on the same vectors: `make bench-peers`."""
