@@ -13,6 +13,7 @@ PORT ?= 8080
 DATA ?= data
 PYTEST ?=
 CARGO_TEST ?=
+PEERS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,13 +26,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST_SOURCES := $(shell find rust -type d -o -name '*.rs' -o -name '*.cpp' -o -name '*.h' -o -name Cargo.toml)
 NATIVE_SOURCES := $(RUST_SOURCES) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help run test bench lint format clean torture tools system setup \
+.PHONY: help run test bench bench-peers lint format clean torture tools system setup \
 	format-check clippy ruff types floors rust-tests python-tests
 
 help: ## show this
 	@echo "ingot, a self-hosted store for embeddings"; echo
-	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do \
-		printf '  make %-9s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do \
+		printf '  make %-11s %s\n' "$$name" "$$what"; done
 	@echo; echo "Each sets up what it needs from a bare clone. Start with: make run"
 
 run: setup ## build, serve on 127.0.0.1:8080 (PORT=9000 for another), upload a sample, search it
@@ -56,6 +57,9 @@ lint: format-check clippy ruff types ## format check, clippy and ruff with warni
 bench: setup ## uploads and searches against bare ceilings: one table, and .bench/<date>.json
 	@$(BIN)/python -m benches
 	@$(BIN)/python -m pytest benches -q --benchmark-columns=min,median,max,rounds --benchmark-sort=name
+
+bench-peers: setup ## ours beside other stores (PEERS='usearch chroma' for some): one table, and a file in .bench
+	@$(BIN)/python -m benches.peers $(PEERS)
 
 format: $(STAMPS)/python ## rewrite the sources in the house format
 	@cargo fmt --all

@@ -130,7 +130,10 @@ def searches(store: Contestant, data: Data, clients: int) -> float:
     for thread in threads:
         thread.start()
     start.wait()
-    took = clocked(lambda: [thread.join() for thread in threads])
+    began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - began
     if len(counts) < clients:
         raise RuntimeError("a client failed")
     return sum(counts) / took

@@ -7,7 +7,16 @@ from pathlib import Path
 import chromadb
 from chromadb.config import Settings
 
-from benches.peers.contestants.contestant import LINKS, NEAREST, THREADS, WIDTH, Contestant, Query, Rows, Searcher
+from benches.peers.contestants.contestant import (
+    LINKS,
+    NEAREST,
+    THREADS,
+    WIDTH,
+    Contestant,
+    Query,
+    Rows,
+    Searcher,
+)
 from benches.peers.contestants.server import Server, answers, free_port
 
 COLLECTION = "peers"

@@ -8,14 +8,17 @@ from lancedb.index import HnswSq
 from benches.peers.contestants.contestant import LINKS, NEAREST, WIDTH, Contestant, Query, Rows, Searcher
 
 TABLE = "peers"
+REFINED = 2
 
 
 class Store(Contestant):
     """`IVF_HNSW_SQ` of one partition, re-ranked with the vectors as they came (`refine_factor`)."""
 
     how = "files are written, not synced"
-    settings = f"IVF_HNSW_SQ, M {LINKS}, ef {WIDTH}, refine 2"
+    settings = f"IVF_HNSW_SQ, M {LINKS}, ef {WIDTH}, refine {REFINED}"
     atomic = True
+    # No narrower than the candidates that are re-ranked.
+    efs = tuple(ef for ef in Contestant.efs if ef >= REFINED * NEAREST)
 
     def start(self) -> None:
         """Connects; makes the table when there is none."""
@@ -56,7 +59,13 @@ class Store(Contestant):
         """One call a query; only ids come back."""
 
         def search(query: Query) -> list[int]:
-            asked = self._table.search(query).distance_type("cosine").nprobes(1).ef(self.ef).refine_factor(2)
+            asked = (
+                self._table.search(query)
+                .distance_type("cosine")
+                .nprobes(1)
+                .ef(self.ef)
+                .refine_factor(REFINED)
+            )
             found: list[int] = asked.select(["id", "_distance"]).limit(NEAREST).to_arrow()["id"].to_pylist()
             return found
 

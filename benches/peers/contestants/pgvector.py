@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import psycopg
+from pgvector.psycopg import register_vector
 
 from benches.peers.contestants.contestant import LINKS, NEAREST, WIDTH, Contestant, Query, Rows, Searcher
 from benches.peers.contestants.server import Server, free_port
@@ -78,7 +79,9 @@ class Store(Contestant):
             )
 
     def _connect(self) -> "psycopg.Connection[tuple[int]]":
-        return psycopg.connect(f"host=127.0.0.1 port={self._port} user=peers dbname=postgres", autocommit=True)
+        return psycopg.connect(
+            f"host=127.0.0.1 port={self._port} user=peers dbname=postgres", autocommit=True
+        )
 
     def _ready(self) -> bool:
         try:
@@ -89,7 +92,10 @@ class Store(Contestant):
 
     def insert(self, first: int, rows: Rows) -> None:
         """One COPY, one commit."""
-        with self._connection.cursor() as cursor, cursor.copy("COPY items FROM STDIN (FORMAT BINARY)") as copy:
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy("COPY items FROM STDIN (FORMAT BINARY)") as copy,
+        ):
             copy.write(copied(first, rows))
 
     def index(self) -> None:
@@ -100,7 +106,8 @@ class Store(Contestant):
         )
         self._connection.execute("ANALYZE items")
         plan = self._connection.execute(
-            "EXPLAIN SELECT id FROM items ORDER BY embedding <=> %s::vector LIMIT 10", [str([1.0] * self.dimension)]
+            "EXPLAIN SELECT id FROM items ORDER BY embedding <=> %s::vector LIMIT 10",
+            [str([1.0] * self.dimension)],
         ).fetchall()
         if "items_graph" not in str(plan):
             raise RuntimeError(f"the graph is not used: {plan}")
@@ -108,15 +115,16 @@ class Store(Contestant):
     def searcher(self) -> Searcher:
         """One prepared statement, a connection for each thread; the query goes as binary."""
         connection = self._connect()
+        register_vector(connection)
         width = 0
-        asked = "SELECT id FROM items ORDER BY embedding <=> %b::vector LIMIT 10"
+        asked = f"SELECT id FROM items ORDER BY embedding <=> %b LIMIT {NEAREST}"
 
         def search(query: Query) -> list[int]:
             nonlocal width
             if width != self.ef:
                 connection.execute(f"SET hnsw.ef_search = {self.ef}")
                 width = self.ef
-            return [row[0] for row in connection.execute(asked, [str(query.tolist())], prepare=True)]
+            return [row[0] for row in connection.execute(asked, [query], prepare=True)]
 
         return search
 

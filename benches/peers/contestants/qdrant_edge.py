@@ -8,10 +8,12 @@ from qdrant_edge import (
     EdgeVectorParams,
     HnswIndexConfig,
     Point,
-    Query as EdgeQuery,
     QueryRequest,
     SearchParams,
     UpdateOperation,
+)
+from qdrant_edge import (
+    Query as EdgeQuery,
 )
 
 from benches.peers.contestants.contestant import LINKS, NEAREST, WIDTH, Contestant, Query, Rows, Searcher
