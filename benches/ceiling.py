@@ -1,8 +1,8 @@
-"""Servers to compare with: `python -m benches.ceiling read|naive --port P`.
+"""Servers to compare with: `python -m benches.ceiling receive|read|naive --port P`.
 
-`read` reads the body with `await request.read()` and answers; aiohttp gathers the body in one buffer for it, so that
-with large bodies a handler that takes the chunks as they come can pass it. `naive` does what a handler in plain Python
-would do to check the numbers, and stores nothing.
+`receive` takes the chunks as they come, drops them and answers: nothing that reads a body over aiohttp can be faster.
+`read` does it with `await request.read()`; aiohttp gathers the body in one buffer for it. `naive` does what a handler
+in plain Python would do to check the numbers, and stores nothing.
 """
 
 import argparse
@@ -17,8 +17,16 @@ LARGEST_BODY = 256 * 2**20
 PATH = "/embeddings/insert-raw-embeddings"
 
 
+async def receive(request: web.Request) -> web.Response:
+    """The bare ceiling: the body is received, no byte of it is looked at or kept."""
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+    return web.json_response({"bytes": size})
+
+
 async def read(request: web.Request) -> web.Response:
-    """The bare ceiling."""
+    """The body in one piece."""
     body = await request.read()
     return web.json_response({"bytes": len(body)})
 
@@ -35,6 +43,9 @@ async def naive(request: web.Request) -> web.Response:
     return web.json_response({"rows": len(array)})
 
 
+HANDLERS = {"receive": receive, "read": read, "naive": naive}
+
+
 async def ready(request: web.Request) -> web.Response:
     """As ours: 200 once it serves."""
     return web.Response()
@@ -43,12 +54,14 @@ async def ready(request: web.Request) -> web.Response:
 def main() -> None:
     """Serves until it is told to end."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("handler", choices=["read", "naive"])
+    parser.add_argument("handler", choices=list(HANDLERS))
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
-    app = web.Application(client_max_size=LARGEST_BODY)
-    app.router.add_post(PATH, {"read": read, "naive": naive}[options.handler])
+    # Buffers of the size that ours has.
+    app = web.Application(client_max_size=LARGEST_BODY, handler_args={"read_bufsize": 1 << 20})
+    app.router.add_post(PATH, HANDLERS[options.handler])
     app.router.add_get("/readyz", ready)
+    app.router.add_get("/healthz", ready)
     web.run_app(
         app, host="127.0.0.1", port=options.port, print=None, access_log=None, loop=uvloop.new_event_loop()
     )

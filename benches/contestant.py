@@ -29,6 +29,11 @@ class Contestant:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def process_id(self) -> int:
+        """Of the server."""
+        return self._process.pid
+
     def __enter__(self) -> "Contestant":
         self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + READY_WITHIN

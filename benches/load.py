@@ -1,7 +1,8 @@
 """A load generator: closed loop, one connection a client, in a process of its own.
 
 `python -m benches.load URL BODY.. --content-type T --clients N --requests M` sends the bodies in turn, M requests in
-all, and prints one JSON object. A client sends its next request when it has the answer to the last.
+all, and prints one JSON object. A client sends its next request when it has the answer to the last. `{client}` in the
+URL stands for the number of the client.
 """
 
 import argparse
@@ -26,7 +27,9 @@ class Load:
     latencies: list[float]
 
 
-def run(url: str, bodies: list[bytes], content_type: str, clients: int, requests: int) -> Load:
+def run(
+    url: str, bodies: list[bytes], content_type: str, clients: int, requests: int, announce: bool = False
+) -> Load:
     """Sends `requests` uploads over `clients` connections, after one that opens each connection and is not counted."""
     address = urlsplit(url)
     path = f"{address.path}?{address.query}" if address.query else address.path
@@ -37,7 +40,8 @@ def run(url: str, bodies: list[bytes], content_type: str, clients: int, requests
     lock = threading.Lock()
     start = threading.Barrier(clients + 1)
 
-    def client() -> None:
+    def client(number: int) -> None:
+        target = path.replace("{client}", str(number))
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
         connection.request("GET", "/readyz")
         connection.getresponse().read()
@@ -49,7 +53,7 @@ def run(url: str, bodies: list[bytes], content_type: str, clients: int, requests
                 body = waiting.pop()
             sent = time.perf_counter()
             try:
-                connection.request("POST", path, body, headers)
+                connection.request("POST", target, body, headers)
                 response = connection.getresponse()
                 answer = response.read()
                 trouble = "" if response.status == 200 else f"{response.status} {answer[:200]!r}"
@@ -64,11 +68,13 @@ def run(url: str, bodies: list[bytes], content_type: str, clients: int, requests
                     latencies.append(took)
         connection.close()
 
-    threads = [threading.Thread(target=client) for _ in range(clients)]
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     start.wait(timeout=60)
     started = time.perf_counter()
+    if announce:
+        print("started", flush=True)
     for thread in threads:
         thread.join()
     return Load(time.perf_counter() - started, len(latencies), dict(errors), sorted(latencies))
@@ -82,11 +88,11 @@ def main() -> None:
     parser.add_argument("--content-type", required=True)
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--requests", type=int, default=10)
+    parser.add_argument("--announce", action="store_true", help="print a line when the first request is sent")
     options = parser.parse_args()
     bodies = [path.read_bytes() for path in options.bodies]
-    print(
-        json.dumps(asdict(run(options.url, bodies, options.content_type, options.clients, options.requests)))
-    )
+    load = run(options.url, bodies, options.content_type, options.clients, options.requests, options.announce)
+    print(json.dumps(asdict(load)))
 
 
 if __name__ == "__main__":

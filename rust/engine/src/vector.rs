@@ -1,5 +1,7 @@
 //! The words for a vector: its dimension, its metric, and the rows of one upload.
 
+mod spare;
+
 use std::num::NonZeroU16;
 
 use crate::limits::MAX_DIMENSION;
@@ -40,8 +42,10 @@ pub enum Metric {
     L2 = 2,
 }
 
-/// Floats of one chunk of [`Rows`], at most (1 MiB).
+/// Floats that a chunk of [`Rows`] has room for (1 MiB); the first has less while it is small.
 const CHUNK_FLOATS: usize = 1 << 18;
+/// Floats up to which the first chunk doubles (64 KiB).
+const SMALL_FLOATS: usize = 1 << 14;
 
 /// The rows of one upload, row-major, in chunks that hold whole rows: growing copies nothing.
 #[derive(Debug)]
@@ -96,20 +100,36 @@ impl Rows {
     /// Appends a row of zeros and gives it, to be filled in place.
     pub fn grow(&mut self) -> &mut [f32] {
         let dimension = self.dimension.get();
-        let chunk_floats = self.rows_per_chunk() * dimension;
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == chunk_floats) {
-            // The first chunk doubles as it fills, so that a small upload stays small; none after it is copied.
-            let floats = if self.chunks.is_empty() { dimension } else { chunk_floats };
-            self.chunks.push(Vec::with_capacity(floats));
-        }
-        if let Some(chunk) = self.chunks.last_mut() {
-            if chunk.len() == chunk.capacity() {
-                chunk.reserve_exact(chunk.len().min(chunk_floats - chunk.len()));
-            }
-            chunk.resize(chunk.len() + dimension, 0.0);
-        }
+        let chunk = self.room(dimension);
+        chunk.resize(chunk.len() + dimension, 0.0);
         self.count += 1;
         self.last_mut()
+    }
+
+    /// The last chunk, with room for a row or more. A small upload stays small: its only chunk doubles.
+    fn room(&mut self, wanted: usize) -> &mut Vec<f32> {
+        let chunk_floats = self.rows_per_chunk() * self.dimension.get();
+        let full = self.chunks.last().is_none_or(|chunk| chunk.len() == chunk_floats);
+        if full {
+            let chunk = match (self.chunks.is_empty(), wanted) {
+                (true, 0..=SMALL_FLOATS) => Vec::with_capacity(wanted),
+                _ => spare::take(),
+            };
+            self.chunks.push(chunk);
+        }
+        let last = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[last];
+        if chunk.len() == chunk.capacity() {
+            let twice = chunk.len() * 2;
+            if twice <= SMALL_FLOATS {
+                chunk.reserve_exact(chunk.len());
+            } else {
+                let mut large = spare::take();
+                large.extend_from_slice(chunk);
+                *chunk = large;
+            }
+        }
+        chunk
     }
 
     /// The last row, empty when there is none.
@@ -133,15 +153,19 @@ impl Rows {
         self.count += values.len() / self.dimension.get();
         let chunk_floats = self.rows_per_chunk() * self.dimension.get();
         while !values.is_empty() {
-            if self.chunks.last().is_none_or(|chunk| chunk.len() == chunk_floats) {
-                self.chunks.push(Vec::with_capacity(values.len().min(chunk_floats)));
-            }
-            if let Some(chunk) = self.chunks.last_mut() {
-                let (now, rest) = values.split_at(values.len().min(chunk_floats - chunk.len()));
-                chunk.extend_from_slice(now);
-                values = rest;
-            }
+            let chunk = self.room(values.len());
+            // Whole rows: a chunk that doubled has room for a number of them.
+            let room = chunk.capacity().min(chunk_floats) - chunk.len();
+            let (now, rest) = values.split_at(values.len().min(room));
+            chunk.extend_from_slice(now);
+            values = rest;
         }
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        spare::give(&mut self.chunks);
     }
 }
 

@@ -113,7 +113,9 @@ impl Intake {
         let mut from = *at;
         let mut stop = Stop::BeforeNumber;
         let row = self.open();
-        while let Some(place) = row.get_mut(column) {
+        loop {
+            column += number::fill(input, &mut from, row.get_mut(column..).unwrap_or_default());
+            let Some(place) = row.get_mut(column) else { break };
             let Some((value, length)) = number::parse(&input[from..]) else { break };
             if !value.is_finite() {
                 break;

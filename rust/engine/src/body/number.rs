@@ -1,6 +1,10 @@
 //! A JSON number, read as the float32 nearest to it (ties to even): rounded once, bit-identical to
-//! `str::parse::<f32>`. [`parse`] is the fast way for a number that lies whole in a chunk; [`Decimal`] takes
-//! any number byte by byte, of any length, in constant memory.
+//! `str::parse::<f32>`. [`fill`] is the fast way for many plain ones, [`parse`] for one that lies whole in a chunk;
+//! [`Decimal`] takes any number byte by byte, of any length, in constant memory.
+
+mod plain_unsafe;
+
+pub use plain_unsafe::fill;
 
 /// Bytes that [`parse`] wants to see: more than the longest number it takes, so that the end is inside.
 pub const WINDOW: usize = 64;

@@ -10,6 +10,10 @@ fn check(text: &str) {
     if let Some((value, length)) = parse(&padded) {
         assert_eq!((value.to_bits(), length), (expected.to_bits(), text.len()), "fast: {text}");
     }
+    let (mut at, mut places) = (0, [f32::NAN; 2]);
+    if fill(&padded, &mut at, &mut places) > 0 {
+        assert_eq!((places[0].to_bits(), at), (expected.to_bits(), text.len() + 1), "plain: {text}");
+    }
     check_fast_taken(text, &padded);
 }
 
