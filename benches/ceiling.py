@@ -1,12 +1,13 @@
-"""Servers to compare with: `python -m benches.ceiling read|naive --port P`.
+"""Servers to compare with: `python -m benches.ceiling read|naive|fixed --port P`.
 
 `read` reads the body with `await request.read()` and answers; aiohttp gathers the body in one buffer for it, so that
 with large bodies a handler that takes the chunks as they come can pass it. `naive` does what a handler in plain Python
-would do to check the numbers, and stores nothing.
+would do to check the numbers, and stores nothing. `fixed` reads the body and answers the same bytes every time.
 """
 
 import argparse
 import io
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import orjson
@@ -15,6 +16,9 @@ from aiohttp import web
 
 LARGEST_BODY = 256 * 2**20
 PATH = "/embeddings/insert-raw-embeddings"
+SEARCH_PATH = "/embeddings/search-raw-embeddings"
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 async def read(request: web.Request) -> web.Response:
@@ -35,6 +39,16 @@ async def naive(request: web.Request) -> web.Response:
     return web.json_response({"rows": len(array)})
 
 
+def fixed(answer: bytes) -> Handler:
+    """A handler that reads the body and answers `answer`."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(body=answer, content_type="application/json")
+
+    return handler
+
+
 async def ready(request: web.Request) -> web.Response:
     """As ours: 200 once it serves."""
     return web.Response()
@@ -43,11 +57,14 @@ async def ready(request: web.Request) -> web.Response:
 def main() -> None:
     """Serves until it is told to end."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("handler", choices=["read", "naive"])
+    parser.add_argument("handler", choices=["read", "naive", "fixed"])
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--answer-bytes", type=int, default=100, help="of `fixed`")
     options = parser.parse_args()
     app = web.Application(client_max_size=LARGEST_BODY)
-    app.router.add_post(PATH, {"read": read, "naive": naive}[options.handler])
+    handlers: dict[str, Handler] = {"read": read, "naive": naive, "fixed": fixed(b" " * options.answer_bytes)}
+    for path in (PATH, SEARCH_PATH):
+        app.router.add_post(path, handlers[options.handler])
     app.router.add_get("/readyz", ready)
     web.run_app(
         app, host="127.0.0.1", port=options.port, print=None, access_log=None, loop=uvloop.new_event_loop()

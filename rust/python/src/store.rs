@@ -1,19 +1,22 @@
 //! A store, for Python: each call either waits with the GIL released, or begins and is reported to a mailbox.
 
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::{Error, Result};
-use ingot_engine::store::{Options, Search};
+use ingot_engine::store::{Arrival, Options, Search};
+use ingot_engine::sync::Mutex;
 use ingot_engine::tenant::{Selector, Upload};
 use ingot_engine::{store, vector};
 use pyo3::BoundObject;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
+use crate::answer::Answer;
 use crate::array_unsafe::{Array, Purpose};
 use crate::body::Rows;
 use crate::call::released;
@@ -23,11 +26,16 @@ use crate::hits::Hits;
 use crate::inserted::Inserted;
 use crate::stats::{SourceStatus, TenantStats};
 
+/// Bytes of the largest upload that waits for others: what takes longer to validate is not put before theirs.
+const QUEUED_BYTES: usize = 64 * 1024;
+
 /// A data directory, open.
 #[pyclass(frozen, module = "ingot._native")]
 pub struct Store {
     store: Arc<store::Store>,
     path: PathBuf,
+    /// Small uploads that wait for [`Store::begin_queued`].
+    queued: Mutex<Vec<Arrival>>,
 }
 
 /// Vectors as Python gives them: an array, or rows that a body reader made.
@@ -132,7 +140,7 @@ impl Store {
         // What the path means must not change when the process changes its folder.
         let path = std::path::absolute(path)?;
         let store = released(py, |_| store::Store::open(&path, options))?;
-        Ok(Self { store, path })
+        Ok(Self { store, path, queued: Mutex::new(Vec::new()) })
     }
 
     #[getter]
@@ -194,7 +202,7 @@ impl Store {
         upsert: bool,
         dry_run: bool,
         crc32c: Option<u32>,
-    ) -> PyResult<()> {
+    ) -> PyResult<bool> {
         let upload = Upload {
             sub_tenant: sub_tenant_id,
             source_id: file_id,
@@ -206,8 +214,18 @@ impl Store {
         };
         let completions = completions.clone();
         let completion = Box::new(move |outcome| report(&completions, token, outcome, Inserted::new));
-        self.store.begin_insert(tenant_id, upload, completion);
-        Ok(())
+        if upload.rows.len() * upload.rows.dimension().row_bytes() > QUEUED_BYTES {
+            self.store.begin_insert(tenant_id, upload, completion);
+            return Ok(false);
+        }
+        let mut queued = self.queued.lock();
+        queued.push(Arrival { tenant_id, upload, completion });
+        Ok(queued.len() == 1)
+    }
+
+    fn begin_queued(&self) {
+        let queued = mem::take(&mut *self.queued.lock());
+        self.store.begin_inserts(queued);
     }
 
     #[pyo3(signature = (tenant_id, queries, *, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, with_embeddings=false))]
@@ -257,6 +275,37 @@ impl Store {
                 found.iter().map(|hits| Hits::gather(hits, true, with_embeddings)).collect::<Result<Vec<_>>>()
             });
             report(&completions, token, gathered, |_, hits| Ok(hits));
+        });
+        Ok(())
+    }
+
+    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn begin_search_json(
+        &self,
+        completions: &Completions,
+        token: i64,
+        tenant_id: String,
+        queries: &Rows,
+        batch: bool,
+        max_bytes: usize,
+        sub_tenant_id: Option<String>,
+        limit: usize,
+        ef: Option<usize>,
+        exact: bool,
+        score_threshold: Option<f32>,
+    ) -> PyResult<()> {
+        let queries = queries.take()?;
+        let search = search_of(limit, ef, exact, score_threshold);
+        let completions = completions.clone();
+        self.store.begin_read(move |store| {
+            let found = store.search(&tenant_id, sub_tenant_id.as_deref(), &queries, search, &|| Ok(()));
+            let written = found.and_then(|found| Answer::write(&found, batch, max_bytes));
+            report(&completions, token, written, |py, answer| {
+                let Some(Answer { parts, rows }) = answer else { return Ok(None) };
+                let parts: Vec<_> = parts.iter().map(|part| PyBytes::new(py, part).unbind()).collect();
+                Ok(Some((parts, rows)))
+            });
         });
         Ok(())
     }

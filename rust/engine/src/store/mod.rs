@@ -4,6 +4,7 @@
 mod directory;
 mod tenants;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,6 +70,16 @@ impl Default for Options {
 /// allows 65,530 mappings.
 fn most_open(descriptors: u64) -> usize {
     usize::try_from(descriptors / 4).unwrap_or(usize::MAX).clamp(16, 4096)
+}
+
+/// An upload that came over some connection, and who is told.
+pub struct Arrival {
+    /// The tenant, which may not exist.
+    pub tenant_id: String,
+    /// What to store.
+    pub upload: Upload,
+    /// Told once it is on stable storage and visible, or what is wrong.
+    pub completion: Completion<Inserted>,
 }
 
 /// How to search.
@@ -199,6 +210,40 @@ impl Store {
         });
     }
 
+    /// Stores uploads that came at the same moment: those of one tenant are written and synced together.
+    pub fn begin_inserts(self: &Arc<Self>, uploads: Vec<Arrival>) {
+        let store = Arc::clone(self);
+        self.commits.spawn(move || store.upload_together(uploads));
+    }
+
+    fn upload_together(self: &Arc<Self>, uploads: Vec<Arrival>) {
+        let _writing = self.writing.read();
+        let mut committed: Vec<Arc<Tenant>> = Vec::new();
+        for Arrival { tenant_id, upload, completion } in uploads {
+            match self.check().map(|()| self.tenants.opened_one(&tenant_id)) {
+                Ok(Some(tenant)) => {
+                    // A bug that panics harms one upload, not those that came with it.
+                    let queued = AssertUnwindSafe(|| Self::queue(&tenant, upload, completion));
+                    if catch_unwind(queued).unwrap_or(false) {
+                        committed.push(tenant);
+                    }
+                }
+                // To open or to make it takes longer than the others should wait.
+                Ok(None) => self.begin_insert(tenant_id, upload, completion),
+                Err(refused) => completion(Err(refused)),
+            }
+        }
+        // Tenants sync side by side.
+        let last = committed.pop();
+        for tenant in committed {
+            let store = Arc::clone(self);
+            self.commits.spawn(move || store.commit(&tenant));
+        }
+        if let Some(tenant) = last {
+            self.commit(&tenant);
+        }
+    }
+
     fn upload(self: &Arc<Self>, tenant_id: &str, upload: Upload, completion: Completion<Inserted>) {
         let _writing = self.writing.read();
         if let Err(refused) = self.check() {
@@ -222,13 +267,19 @@ impl Store {
     }
 
     fn upload_to(self: &Arc<Self>, tenant: &Arc<Tenant>, upload: Upload, completion: Completion<Inserted>) {
+        if Self::queue(tenant, upload, completion) {
+            self.commit(tenant);
+        }
+    }
+
+    /// True: the caller has to commit.
+    fn queue(tenant: &Tenant, upload: Upload, completion: Completion<Inserted>) -> bool {
         match upload.validate(tenant.metric(), tenant.dimension()) {
-            Ok(valid) => {
-                if tenant.begin_upload(valid, completion) {
-                    self.commit(tenant);
-                }
+            Ok(valid) => tenant.begin_upload(valid, completion),
+            Err(refused) => {
+                completion(Err(refused));
+                false
             }
-            Err(refused) => completion(Err(refused)),
         }
     }
 

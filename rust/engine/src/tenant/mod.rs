@@ -67,6 +67,8 @@ pub struct Tenant {
     checkpointing: Mutex<()>,
     /// LSN of the newest checkpoint.
     checkpointed: AtomicU64,
+    /// Groups written since the tenant was opened.
+    groups: AtomicU64,
 }
 
 /// Written when a sub-tenant is first used; a reader holds it for one look-up.
@@ -201,6 +203,7 @@ impl Tenant {
             idle: Condvar::new(),
             checkpointing: Mutex::new(()),
             checkpointed: AtomicU64::new(lsn),
+            groups: AtomicU64::new(0),
         }
     }
 
