@@ -280,6 +280,7 @@ def test_a_tenant_is_counted(client: Client, tenant: str) -> None:
         "indexed_rows": 3,
         "sources": 2,
         "sub_tenants": {"default": 2, "s": 1},
+        "groups": 2,
     }
     head = client.request("HEAD", STATS, params={"tenant_id": tenant})
     assert (head.status, head.body) == (200, b"")

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::{Error, Result};
-use ingot_engine::store::{Arrival, Options, Search};
+use ingot_engine::store::{Arrival, Batch, Options, Search};
 use ingot_engine::sync::Mutex;
 use ingot_engine::tenant::{Selector, Upload};
 use ingot_engine::{store, vector};
@@ -296,17 +296,33 @@ impl Store {
         score_threshold: Option<f32>,
     ) -> PyResult<()> {
         let queries = queries.take()?;
+        let last = queries.len();
         let search = search_of(limit, ef, exact, score_threshold);
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
-            let found = store.search(&tenant_id, sub_tenant_id.as_deref(), &queries, search, &|| Ok(()));
-            let written = found.and_then(|found| Answer::write(&found, batch, max_bytes));
-            report(&completions, token, written, |py, answer| {
-                let Some(Answer { parts, rows }) = answer else { return Ok(None) };
-                let parts: Vec<_> = parts.iter().map(|part| PyBytes::new(py, part).unbind()).collect();
-                Ok(Some((parts, rows)))
-            });
-        });
+        self.store.begin_search(
+            Batch { tenant_id, sub_tenant: sub_tenant_id, queries, search },
+            move |found, some| {
+                let (before, behind): (&[u8], &[u8]) = match (batch, some.start, some.end == last) {
+                    (false, ..) => (b"", b""),
+                    (true, 0, true) => (b"[", b"]"),
+                    (true, 0, false) => (b"[", b""),
+                    (true, _, true) => (b",", b"]"),
+                    (true, _, false) => (b",", b""),
+                };
+                Answer::write(&found, before, behind, max_bytes)
+            },
+            Box::new(move |written| {
+                report(&completions, token, written, move |py, answers: Vec<Option<Answer>>| {
+                    let Some(answers) = answers.into_iter().collect::<Option<Vec<_>>>() else {
+                        return Ok(None);
+                    };
+                    let parts = answers.iter().flat_map(|answer| &answer.parts);
+                    let parts: Vec<_> = parts.map(|part| PyBytes::new(py, part).unbind()).collect();
+                    let rows: usize = answers.iter().map(|answer| answer.rows).sum();
+                    Ok(Some((parts, rows)))
+                });
+            }),
+        );
         Ok(())
     }
 

@@ -1,10 +1,12 @@
 //! A data directory, open: its layout, its tenants opened on demand, and the threads that serve them.
 //! It knows tenants; it does not know who asks.
 
+mod batch;
 mod directory;
 mod tenants;
+mod uploads;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,13 +23,14 @@ use crate::pool::Pool;
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::{
-    Completion, Hits, Inserted, Selector, SourceStatus, Surroundings, Tenant, TenantStats, Upload,
-    sub_tenant_name,
+    Completion, Hits, Selector, SourceStatus, Surroundings, Tenant, TenantStats, sub_tenant_name,
 };
 use crate::validate;
 use crate::vector::{Dimension, Metric, Rows};
+pub use batch::Batch;
 use directory::Directory;
 use tenants::Tenants;
+pub use uploads::Arrival;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -72,16 +75,6 @@ fn most_open(descriptors: u64) -> usize {
     usize::try_from(descriptors / 4).unwrap_or(usize::MAX).clamp(16, 4096)
 }
 
-/// An upload that came over some connection, and who is told.
-pub struct Arrival {
-    /// The tenant, which may not exist.
-    pub tenant_id: String,
-    /// What to store.
-    pub upload: Upload,
-    /// Told once it is on stable storage and visible, or what is wrong.
-    pub completion: Completion<Inserted>,
-}
-
 /// How to search.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
@@ -101,6 +94,7 @@ pub struct Store {
     indexer: Arc<Indexer>,
     commits: Pool,
     searches: Pool,
+    search_threads: usize,
     closed: AtomicBool,
     /// Held for reading by whoever may write to the directory; to close is to hold it alone.
     writing: RwLock<()>,
@@ -150,6 +144,7 @@ impl Store {
             indexer,
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
             searches: Pool::new("ingot-search", options.search_threads).map_err(failed)?,
+            search_threads: options.search_threads,
             closed: AtomicBool::new(false),
             writing: RwLock::new(()),
             lock: Mutex::new(lock),
@@ -182,116 +177,6 @@ impl Store {
             Ok(tenant) => Ok((tenant.metric(), tenant.dimension())),
             Err(Error::TenantNotFound) => Ok((tenants::NEW_METRIC, None)),
             Err(refused) => Err(refused),
-        }
-    }
-
-    /// Stores an upload and returns once it is on stable storage and visible.
-    ///
-    /// # Errors
-    /// What is wrong with the upload or its place; [`Error::DiskFull`]; [`Error::OutcomeUnknown`].
-    pub fn insert(self: &Arc<Self>, tenant_id: &str, upload: Upload) -> Result<Inserted> {
-        self.check()?;
-        let (completion, outcome) = answer();
-        self.upload(tenant_id, upload, completion);
-        outcome.recv().unwrap_or(Err(Error::Closed))
-    }
-
-    /// Stores an upload and tells `completion` once it is on stable storage and visible.
-    pub fn begin_insert(
-        self: &Arc<Self>,
-        tenant_id: String,
-        upload: Upload,
-        completion: Completion<Inserted>,
-    ) {
-        let store = Arc::clone(self);
-        self.commits.spawn(move || match store.check() {
-            Ok(()) => store.upload(&tenant_id, upload, completion),
-            Err(refused) => completion(Err(refused)),
-        });
-    }
-
-    /// Stores uploads that came at the same moment: those of one tenant are written and synced together.
-    pub fn begin_inserts(self: &Arc<Self>, uploads: Vec<Arrival>) {
-        let store = Arc::clone(self);
-        self.commits.spawn(move || store.upload_together(uploads));
-    }
-
-    fn upload_together(self: &Arc<Self>, uploads: Vec<Arrival>) {
-        let _writing = self.writing.read();
-        let mut committed: Vec<Arc<Tenant>> = Vec::new();
-        for Arrival { tenant_id, upload, completion } in uploads {
-            match self.check().map(|()| self.tenants.opened_one(&tenant_id)) {
-                Ok(Some(tenant)) => {
-                    // A bug that panics harms one upload, not those that came with it.
-                    let queued = AssertUnwindSafe(|| Self::queue(&tenant, upload, completion));
-                    if catch_unwind(queued).unwrap_or(false) {
-                        committed.push(tenant);
-                    }
-                }
-                // To open or to make it takes longer than the others should wait.
-                Ok(None) => self.begin_insert(tenant_id, upload, completion),
-                Err(refused) => completion(Err(refused)),
-            }
-        }
-        // Tenants sync side by side.
-        let last = committed.pop();
-        for tenant in committed {
-            let store = Arc::clone(self);
-            self.commits.spawn(move || store.commit(&tenant));
-        }
-        if let Some(tenant) = last {
-            self.commit(&tenant);
-        }
-    }
-
-    fn upload(self: &Arc<Self>, tenant_id: &str, upload: Upload, completion: Completion<Inserted>) {
-        let _writing = self.writing.read();
-        if let Err(refused) = self.check() {
-            return completion(Err(refused));
-        }
-        let dry_run = upload.dry_run;
-        let tenant = match self.tenants.get(tenant_id) {
-            Ok(tenant) => tenant,
-            Err(Error::TenantNotFound) if self.tenants.auto_create || dry_run => {
-                match self.tenants.create_with(tenant_id, upload) {
-                    Ok(tenants::Made::Tenant(inserted)) => return completion(Ok(inserted)),
-                    Ok(tenants::Made::AlreadyThere(tenant, upload)) => {
-                        return self.upload_to(&tenant, *upload, completion);
-                    }
-                    Err(refused) => return completion(Err(refused)),
-                }
-            }
-            Err(refused) => return completion(Err(refused)),
-        };
-        self.upload_to(&tenant, upload, completion);
-    }
-
-    fn upload_to(self: &Arc<Self>, tenant: &Arc<Tenant>, upload: Upload, completion: Completion<Inserted>) {
-        if Self::queue(tenant, upload, completion) {
-            self.commit(tenant);
-        }
-    }
-
-    /// True: the caller has to commit.
-    fn queue(tenant: &Tenant, upload: Upload, completion: Completion<Inserted>) -> bool {
-        match upload.validate(tenant.metric(), tenant.dimension()) {
-            Ok(valid) => tenant.begin_upload(valid, completion),
-            Err(refused) => {
-                completion(Err(refused));
-                false
-            }
-        }
-    }
-
-    /// Commits the group that the caller's own record is in, and leaves what came meanwhile to the pool.
-    fn commit(self: &Arc<Self>, tenant: &Arc<Tenant>) {
-        if tenant.commit() {
-            let tenant = Arc::clone(tenant);
-            self.commits.spawn(move || while tenant.commit() {});
-        }
-        if tenant.wants_checkpoint() {
-            let tenant = Arc::clone(tenant);
-            self.commits.spawn(move || tenant.checkpoint_if_grown());
         }
     }
 
@@ -360,12 +245,17 @@ impl Store {
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Hits>> {
+        let tenant = self.searched(tenant_id, queries, search)?;
+        self.search_some(&tenant, sub_tenant, queries, 0..queries.len(), search, interrupt)
+    }
+
+    /// The tenant, once it is known that it can be searched so.
+    fn searched(&self, tenant_id: &str, queries: &Rows, search: Search) -> Result<Arc<Tenant>> {
         self.check()?;
         let limit = search.options.limit;
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Error::InvalidLimit { got: limit as u64, maximum: MAX_LIMIT });
         }
-        let name = sub_tenant_name(sub_tenant)?;
         let tenant = self.tenants.get(tenant_id)?;
         if let Some(expected) = tenant.dimension().filter(|&expected| expected != queries.dimension()) {
             return Err(Error::DimensionMismatch {
@@ -374,17 +264,30 @@ impl Store {
             });
         }
         check_queries(queries, tenant.metric())?;
-        (0..queries.len())
-            .map(|index| {
-                let found = tenant.search(name, queries.row(index), search.options, interrupt)?;
-                let mut hits = Hits::new(Arc::clone(&tenant), found);
-                if let Some(threshold) = search.score_threshold {
-                    hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
-                }
-                interrupt()?;
-                Ok(hits)
-            })
-            .collect()
+        Ok(tenant)
+    }
+
+    /// The rows nearest to some of the queries.
+    fn search_some(
+        &self,
+        tenant: &Arc<Tenant>,
+        sub_tenant: Option<&str>,
+        queries: &Rows,
+        some: Range<usize>,
+        search: Search,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<Hits>> {
+        let name = sub_tenant_name(sub_tenant)?;
+        some.map(|index| {
+            let found = tenant.search(name, queries.row(index), search.options, interrupt)?;
+            let mut hits = Hits::new(Arc::clone(tenant), found);
+            if let Some(threshold) = search.score_threshold {
+                hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
+            }
+            interrupt()?;
+            Ok(hits)
+        })
+        .collect()
     }
 
     /// Runs `job` on a search thread.
