@@ -233,6 +233,7 @@ class Store:
         *,
         batch: bool,
         max_bytes: int,
+        here: bool = False,
         sub_tenant_id: str | None = None,
         limit: int = 10,
         ef: int | None = None,
@@ -240,7 +241,8 @@ class Store:
         score_threshold: float | None = None,
     ) -> None:
         """Completes with the JSON text of what one query found, or of the list of what each found (`batch`), in
-        parts, and the number of rows it shows; with None when the text would be longer than `max_bytes`."""
+        parts, and the number of rows it shows; with None when the text would be longer than `max_bytes`. `here`
+        lets a single query be searched for before this returns, if that will take well under a millisecond."""
     def get(
         self,
         tenant_id: str,

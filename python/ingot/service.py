@@ -20,6 +20,9 @@ __all__ = ["Body", "BodyFeed", "Hits", "Inserted", "Rows", "Service", "SourceSta
 Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
 
+# A client that had the engine to itself for so long is alone: its searches need not change threads.
+_ALONE_SECONDS = 0.01
+
 
 class BodyFeed:
     """One body on its way into the native reader."""
@@ -55,6 +58,8 @@ class Service:
         self._store: _native.Store | None = None
         self._draining = False
         self._loop = asyncio.get_running_loop()
+        #: When a search last began while other work was in progress.
+        self._crowded = 0.0
 
     async def open(self, path: Path, options: dict[str, Any]) -> None:
         """Opens the directory; until then every call is refused with `Starting`."""
@@ -136,12 +141,16 @@ class Service:
     async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
         """What a search without vectors is answered, in parts, and how many rows that shows; of a `batch`, the list of
         the lists. Raises when it is too long."""
+        now = self._loop.time()
+        if self._bridge.outstanding:
+            self._crowded = now
         answer: tuple[list[bytes], int] | None = await self._call(
             self._open_store.begin_search_json,
             search.tenant_id,
             queries,
             batch=batch,
             max_bytes=limits.MAX_ANSWER_BYTES if batch else sys.maxsize,
+            here=now - self._crowded > _ALONE_SECONDS,
             sub_tenant_id=search.sub_tenant_id,
             limit=search.limit,
             ef=search.ef,

@@ -1,6 +1,7 @@
 //! A store, for Python: each call either waits with the GIL released, or begins and is reported to a mailbox.
 
 use std::mem;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -279,16 +280,18 @@ impl Store {
         Ok(())
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None))]
+    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, here=false, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_search_json(
         &self,
+        py: Python<'_>,
         completions: &Completions,
         token: i64,
         tenant_id: String,
         queries: &Rows,
         batch: bool,
         max_bytes: usize,
+        here: bool,
         sub_tenant_id: Option<String>,
         limit: usize,
         ef: Option<usize>,
@@ -299,30 +302,27 @@ impl Store {
         let last = queries.len();
         let search = search_of(limit, ef, exact, score_threshold);
         let completions = completions.clone();
-        self.store.begin_search(
-            Batch { tenant_id, sub_tenant: sub_tenant_id, queries, search },
-            move |found, some| {
-                let (before, behind): (&[u8], &[u8]) = match (batch, some.start, some.end == last) {
-                    (false, ..) => (b"", b""),
-                    (true, 0, true) => (b"[", b"]"),
-                    (true, 0, false) => (b"[", b""),
-                    (true, _, true) => (b",", b"]"),
-                    (true, _, false) => (b",", b""),
-                };
-                Answer::write(&found, before, behind, max_bytes)
-            },
-            Box::new(move |written| {
-                report(&completions, token, written, move |py, answers: Vec<Option<Answer>>| {
-                    let Some(answers) = answers.into_iter().collect::<Option<Vec<_>>>() else {
-                        return Ok(None);
-                    };
-                    let parts = answers.iter().flat_map(|answer| &answer.parts);
-                    let parts: Vec<_> = parts.map(|part| PyBytes::new(py, part).unbind()).collect();
-                    let rows: usize = answers.iter().map(|answer| answer.rows).sum();
-                    Ok(Some((parts, rows)))
-                });
-            }),
-        );
+        let query = Batch { tenant_id, sub_tenant: sub_tenant_id, queries, search };
+        let write = move |found: Vec<_>, some: Range<usize>| {
+            let (before, behind): (&[u8], &[u8]) = match (batch, some.start, some.end == last) {
+                (false, ..) => (b"", b""),
+                (true, 0, true) => (b"[", b"]"),
+                (true, 0, false) => (b"[", b""),
+                (true, _, true) => (b",", b"]"),
+                (true, _, false) => (b",", b""),
+            };
+            Answer::write(&found, before, behind, max_bytes)
+        };
+        let completion = Box::new(move |written| {
+            report(&completions, token, written, |py, answers: Vec<Option<Answer>>| {
+                let Some(answers) = answers.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+                let parts = answers.iter().flat_map(|answer| &answer.parts);
+                let parts: Vec<_> = parts.map(|part| PyBytes::new(py, part).unbind()).collect();
+                let rows: usize = answers.iter().map(|answer| answer.rows).sum();
+                Ok(Some((parts, rows)))
+            });
+        });
+        py.detach(|| self.store.begin_search(query, write, completion, here));
         Ok(())
     }
 

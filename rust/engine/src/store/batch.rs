@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Search, Store};
 use crate::error::{Error, Result};
 use crate::sync::Mutex;
-use crate::tenant::{Completion, Hits, Tenant};
+use crate::tenant::{Completion, Hits, Tenant, sub_tenant_name};
 use crate::vector::Rows;
 
 /// Queries for which it pays to wake another thread.
@@ -75,17 +75,33 @@ impl<T> Shared<T> {
 
 impl Store {
     /// Searches for every query on search threads, and tells `completion` what `read` made of the finds of each share
-    /// of the queries, in query order. `read` runs where the search ran.
+    /// of the queries, in query order. `read` runs where the search ran. With `here`, a single query is searched for on
+    /// the calling thread if that can be expected to take well under a millisecond.
     pub fn begin_search<T: Send + 'static>(
         self: &Arc<Self>,
         batch: Batch,
         read: impl Fn(Vec<Hits>, Range<usize>) -> Result<T> + Send + Sync + 'static,
         completion: Completion<Vec<T>>,
+        here: bool,
     ) {
+        let here = here && self.is_brisk(&batch);
         let gathered = Gathered { shares: Vec::new(), missing: 0, completion: Some(completion) };
         let shared = Arc::new(Shared { batch, read: Box::new(read), gathered: Mutex::new(gathered) });
+        if here {
+            return self.share_out(&shared);
+        }
         let store = Arc::clone(self);
         self.searches.spawn(move || store.share_out(&shared));
+    }
+
+    fn is_brisk(&self, batch: &Batch) -> bool {
+        let Ok(name) = sub_tenant_name(batch.sub_tenant.as_deref()) else { return false };
+        batch.queries.len() == 1
+            && self.check().is_ok()
+            && self
+                .tenants
+                .opened_one(&batch.tenant_id)
+                .is_some_and(|tenant| tenant.is_brisk(name, batch.search.options))
     }
 
     fn share_out<T: Send + 'static>(self: &Arc<Self>, shared: &Arc<Shared<T>>) {
