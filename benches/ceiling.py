@@ -1,12 +1,14 @@
-"""Servers to compare with: `python -m benches.ceiling receive|read|naive --port P`.
+"""Servers to compare with: `python -m benches.ceiling receive|read|naive|fixed --port P`.
 
 `receive` takes the chunks as they come, drops them and answers: nothing that reads a body over aiohttp can be faster.
 `read` does it with `await request.read()`; aiohttp gathers the body in one buffer for it. `naive` does what a handler
-in plain Python would do to check the numbers, and stores nothing.
+in plain Python would do to check the numbers, and stores nothing. `fixed` reads the body and answers the same bytes
+every time.
 """
 
 import argparse
 import io
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import orjson
@@ -15,6 +17,9 @@ from aiohttp import web
 
 LARGEST_BODY = 256 * 2**20
 PATH = "/embeddings/insert-raw-embeddings"
+SEARCH_PATH = "/embeddings/search-raw-embeddings"
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 async def receive(request: web.Request) -> web.Response:
@@ -43,7 +48,17 @@ async def naive(request: web.Request) -> web.Response:
     return web.json_response({"rows": len(array)})
 
 
-HANDLERS = {"receive": receive, "read": read, "naive": naive}
+HANDLERS: dict[str, Handler] = {"receive": receive, "read": read, "naive": naive}
+
+
+def fixed(answer: bytes) -> Handler:
+    """A handler that reads the body and answers `answer`."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(body=answer, content_type="application/json")
+
+    return handler
 
 
 async def ready(request: web.Request) -> web.Response:
@@ -54,12 +69,15 @@ async def ready(request: web.Request) -> web.Response:
 def main() -> None:
     """Serves until it is told to end."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("handler", choices=list(HANDLERS))
+    parser.add_argument("handler", choices=[*HANDLERS, "fixed"])
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--answer-bytes", type=int, default=100, help="of `fixed`")
     options = parser.parse_args()
     # Buffers of the size that ours has.
     app = web.Application(client_max_size=LARGEST_BODY, handler_args={"read_bufsize": 1 << 20})
-    app.router.add_post(PATH, HANDLERS[options.handler])
+    handler = HANDLERS.get(options.handler) or fixed(b" " * options.answer_bytes)
+    for path in (PATH, SEARCH_PATH):
+        app.router.add_post(path, handler)
     app.router.add_get("/readyz", ready)
     app.router.add_get("/healthz", ready)
     web.run_app(

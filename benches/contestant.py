@@ -2,13 +2,19 @@
 
 import contextlib
 import http.client
+import io
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 READY_WITHIN = 30.0
 INDEXED_WITHIN = 60.0
@@ -58,14 +64,38 @@ class Contestant:
             return response.status, response.read()
         return 0, b""
 
+    def cpu_seconds(self) -> float:
+        """CPU seconds of the process so far, all threads, user and system."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def monitor(self, tenant: str) -> dict[str, Any]:
+        """The counts of a tenant."""
+        status, answer = self._status(f"/tenants/monitor?tenant_id={tenant}")
+        if status != 200:
+            raise RuntimeError(f"{self.name}: /tenants/monitor answered {status}")
+        counts: dict[str, Any] = json.loads(answer)
+        return counts
+
+    def upload(self, tenant: str, rows: NDArray[np.float32]) -> None:
+        """Stores rows as a source of their own."""
+        file = io.BytesIO()
+        np.save(file, rows, allow_pickle=False)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with contextlib.closing(connection):
+            path = f"/embeddings/insert-raw-embeddings?tenant_id={tenant}"
+            connection.request("POST", path, file.getvalue(), {"Content-Type": "application/x-npy"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise RuntimeError(
+                    f"{self.name}: an upload was answered {response.status} {response.read()!r}"
+                )
+
     def settle(self, tenant: str, rows: int) -> None:
         """Returns when all `rows` are in the tenant's graph, so that the next server has the machine to itself."""
         deadline = time.monotonic() + INDEXED_WITHIN
         while time.monotonic() < deadline:
-            status, answer = self._status(f"/tenants/monitor?tenant_id={tenant}")
-            if status != 200:
-                raise RuntimeError(f"{self.name}: /tenants/monitor answered {status}")
-            counts = json.loads(answer)
+            counts = self.monitor(tenant)
             if counts["rows"] != rows:
                 raise RuntimeError(
                     f"{self.name}: {tenant} holds {counts['rows']} rows, {rows} were acknowledged"
@@ -81,6 +111,6 @@ def ours(data: Path) -> Contestant:
     return Contestant("ingot", ["ingot", "serve", "--data", str(data)])
 
 
-def bare(handler: str) -> Contestant:
+def bare(handler: str, *options: str) -> Contestant:
     """One of `benches.ceiling`."""
-    return Contestant(handler, ["benches.ceiling", handler])
+    return Contestant(handler, ["benches.ceiling", handler, *options])

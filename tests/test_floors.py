@@ -39,7 +39,7 @@ ENGINE_FLOORS: Floors = (
 )
 
 MODULE_FLOORS: Floors = (
-    ("errors", "eventfd_unsafe", "file_id", "hits", "inserted", "stats"),
+    ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "stats"),
     ("array_unsafe", "call", "completions"),
     ("body",),
     ("store",),

@@ -93,6 +93,8 @@ class TenantStats:
     sources: int
     sub_tenants: dict[str, int]
     visible_lsn: int
+    groups: int
+    """Groups of records written since the tenant was opened: one write and one sync each."""
 
 @final
 class Rows:
@@ -189,9 +191,12 @@ class Store:
         upsert: bool = True,
         dry_run: bool = False,
         crc32c: int | None = None,
-    ) -> None:
+    ) -> bool:
         """Takes the rows over (`Rows` is empty afterwards) and completes with `Inserted` once the upload is
-        on stable storage and visible."""
+        on stable storage and visible. A small one waits for others: True asks the caller, once for all that will
+        wait, to call `begin_queued` in a moment."""
+    def begin_queued(self) -> None:
+        """Begins the uploads that wait; those of one tenant are written and synced together."""
     def search(
         self,
         tenant_id: str,
@@ -219,6 +224,25 @@ class Store:
         score_threshold: float | None = None,
         with_embeddings: bool = False,
     ) -> None: ...
+    def begin_search_json(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        queries: Rows,
+        *,
+        batch: bool,
+        max_bytes: int,
+        here: bool = False,
+        sub_tenant_id: str | None = None,
+        limit: int = 10,
+        ef: int | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+    ) -> None:
+        """Completes with the JSON text of what one query found, or of the list of what each found (`batch`), in
+        parts, and the number of rows it shows; with None when the text would be longer than `max_bytes`. `here`
+        lets a single query be searched for before this returns, if that will take well under a millisecond."""
     def get(
         self,
         tenant_id: str,

@@ -13,6 +13,13 @@ MAX_METADATA_LEVELS = 16
 #: Results of one search.
 MAX_SEARCH_LIMIT = 1000
 DEFAULT_SEARCH_LIMIT = 10
+#: Queries of one batch, and results of it: queries times `limit`.
+MAX_QUERIES = 1000
+MAX_BATCH_RESULTS = 100_000
+#: Numbers in the vectors that a batch may ask for: queries times `limit` times columns.
+MAX_BATCH_NUMBERS = 16 * 1024 * 1024
+#: Bytes of the answer to a batch.
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
 #: Candidates a caller may ask the graph to keep.
 MAX_EF = 10_000
 

@@ -4,20 +4,24 @@ The only floor, with the bridge below it, that knows the native module; does not
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from ingot import _native
+from ingot import _native, limits
 from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, TenantStats
 from ingot.completions import CompletionBridge
-from ingot.errors import Draining, Starting
+from ingot.errors import Draining, InvalidLimit, Starting
 from ingot.schemas.checks import Insertion, Search, Selection
 
 __all__ = ["Body", "BodyFeed", "Hits", "Inserted", "Rows", "Service", "SourceStatus", "TenantStats"]
 
 Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
+
+# A client that had the engine to itself for so long is alone: its searches need not change threads.
+_ALONE_SECONDS = 0.01
 
 
 class BodyFeed:
@@ -32,6 +36,10 @@ class BodyFeed:
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over; the bytes not parsed yet. Raises what is wrong as soon as it is known."""
         return self._reader.feed(chunk)
+
+    def read(self, body: bytes) -> Body:
+        """The whole body, parsed here and now: for small ones of which nothing was fed."""
+        return self._reader.read(body)
 
     def drained(self) -> asyncio.Future[None]:
         """When everything fed so far is parsed."""
@@ -49,6 +57,9 @@ class Service:
         self._bridge = CompletionBridge()
         self._store: _native.Store | None = None
         self._draining = False
+        self._loop = asyncio.get_running_loop()
+        #: When a search last began while other work was in progress.
+        self._crowded = 0.0
 
     async def open(self, path: Path, options: dict[str, Any]) -> None:
         """Opens the directory; until then every call is refused with `Starting`."""
@@ -91,10 +102,16 @@ class Service:
         # A cancelled request abandons the answer only: what the engine began, it ends.
         return await self._bridge.call(begin, *args, **kwargs)
 
+    def _begin_insert(self, *args: Any, **kwargs: Any) -> None:
+        store = self._open_store
+        if store.begin_insert(*args, **kwargs):
+            # Behind everything that this turn of the loop has read: what came together is synced together.
+            self._loop.call_soon(store.begin_queued)
+
     async def insert(self, insertion: Insertion, rows: Rows) -> Inserted:
         """Stores one upload; returns when it is on stable storage and searchable."""
         inserted: Inserted = await self._call(
-            self._open_store.begin_insert,
+            self._begin_insert,
             insertion.tenant_id,
             rows,
             file_id=insertion.file_id if insertion.file_id is not None else _native.new_file_id(),
@@ -106,12 +123,12 @@ class Service:
         )
         return inserted
 
-    async def search(self, search: Search, query: Rows) -> Hits:
-        """The nearest rows to one query, best first."""
+    async def search(self, search: Search, queries: Rows) -> list[Hits]:
+        """The nearest rows to each query, best first."""
         hits: list[Hits] = await self._call(
             self._open_store.begin_search,
             search.tenant_id,
-            query,
+            queries,
             sub_tenant_id=search.sub_tenant_id,
             limit=search.limit,
             ef=search.ef,
@@ -119,7 +136,34 @@ class Service:
             score_threshold=search.score_threshold,
             with_embeddings=search.with_embeddings,
         )
-        return hits[0]
+        return hits
+
+    async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
+        """What a search without vectors is answered, in parts, and how many rows that shows; of a `batch`, the list of
+        the lists. Raises when it is too long."""
+        now = self._loop.time()
+        if self._bridge.outstanding:
+            self._crowded = now
+        answer: tuple[list[bytes], int] | None = await self._call(
+            self._open_store.begin_search_json,
+            search.tenant_id,
+            queries,
+            batch=batch,
+            max_bytes=limits.MAX_ANSWER_BYTES if batch else sys.maxsize,
+            here=now - self._crowded > _ALONE_SECONDS,
+            sub_tenant_id=search.sub_tenant_id,
+            limit=search.limit,
+            ef=search.ef,
+            exact=search.exact,
+            score_threshold=search.score_threshold,
+        )
+        if answer is None:
+            raise InvalidLimit(
+                f"`limit` is {search.limit}: with their metadata the results are over {limits.MAX_ANSWER_BYTES} bytes: "
+                "lower `limit`, or send fewer queries at a time",
+                field="limit",
+            )
+        return answer
 
     async def get(self, selection: Selection, limit: int, with_embeddings: bool) -> Hits:
         """The first `limit` selected rows in insertion order."""

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use ingot_engine::error::{Error, Result};
 use ingot_engine::storage::memory::MemoryDisk;
 use ingot_engine::storage::{File, Map, Storage};
-use ingot_engine::store::{Options, Store};
+use ingot_engine::store::{Arrival, Options, Store};
 use ingot_engine::tenant::{Inserted, Upload};
 use ingot_engine::vector::{Dimension, Rows};
 
@@ -192,6 +192,29 @@ fn uploads_that_arrive_during_a_sync_share_the_next() {
     }
     assert_eq!(scene.gate.syncs() - before, 1, "40 uploads, one sync");
     assert_eq!(scene.visible_rows(), 42);
+}
+
+#[test]
+fn uploads_that_came_together_share_one_sync_a_tenant() {
+    let scene = Scene::new();
+    scene.gate.set_shut(false);
+    scene.receiver.recv().unwrap().unwrap();
+    scene.store.insert("other", upload("first", 1.0)).unwrap();
+    let groups = |tenant: &str| scene.store.stats(tenant).unwrap().1.groups;
+    let (before, others) = (groups("t"), groups("other"));
+    let places = (0..30).map(|number| (["t", "t", "other"][number % 3], format!("s{number}")));
+    let refused = [("t", String::new()), ("not made yet", "s".to_owned())];
+    let arrivals = places.chain(refused).map(|(tenant, source)| {
+        let sender = scene.sender.clone();
+        let completion = Box::new(move |outcome| sender.send(outcome).unwrap());
+        Arrival { tenant_id: tenant.to_owned(), upload: upload(&source, 3.0), completion }
+    });
+    scene.store.begin_inserts(arrivals.collect());
+    let outcomes: Vec<_> = (0..32).map(|_| scene.receiver.recv().unwrap()).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 31, "one harms no other");
+    assert_eq!((groups("t") - before, groups("other") - others), (1, 1));
+    assert_eq!(groups("not made yet"), 1);
+    assert_eq!(scene.visible_rows(), 22);
 }
 
 #[test]

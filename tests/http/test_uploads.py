@@ -468,9 +468,6 @@ def test_what_is_not_offered_yet_is_never_done_by_half(client: Client, tenant: s
     client.search(tenant, [1, 2], filter_expr="a == 1").refused(
         422, "UNKNOWN_FIELD", "not offered", field="filter_expr"
     )
-    client.post(SEARCH, {"tenant_id": tenant, "query_embeddings": [[1, 2]]}).refused(
-        422, "UNKNOWN_FIELD", "not offered"
-    )
     client.post(GET, {"tenant_id": tenant, "cursor": "c"}).refused(422, "UNKNOWN_FIELD", "not offered")
     client.get(tenant).refused(404, "TENANT_NOT_FOUND")
 

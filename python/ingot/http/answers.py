@@ -10,10 +10,12 @@ from aiohttp import web
 
 from ingot import limits
 from ingot.errors import IngotError, InvalidLimit
+from ingot.http.connection import JsonResponse
 from ingot.schemas.checks import Insertion
 from ingot.service import Hits, Inserted, SourceStatus, TenantStats
 
 __all__ = [
+    "batch_answer",
     "delete_answer",
     "hits_answer",
     "insert_answer",
@@ -34,16 +36,14 @@ _NUMBERS_A_TURN = 16_384
 _PARTS_A_TURN = 8
 # What an item costs besides its vector, in numbers.
 _NUMBERS_AN_ITEM = 32
+# Small answers of a batch are joined up to here.
+_PART_BYTES = 256 * 1024
 _NO_METADATA: dict[str, Any] = {}
 
 
-def json_response(body: bytes, request_id: str, status: int = 200) -> web.Response:
-    """A response with these JSON bytes."""
-    return web.Response(
-        body=body,
-        status=status,
-        headers=_headers(request_id),
-    )
+def json_response(body: bytes, request_id: str) -> JsonResponse:
+    """A 200 with these JSON bytes."""
+    return JsonResponse(body, request_id)
 
 
 def _headers(request_id: str) -> dict[str, str]:
@@ -70,7 +70,7 @@ class _LongResponse(web.StreamResponse):
 def parts_response(parts: list[bytes], request_id: str) -> web.StreamResponse:
     """A response with these parts of JSON text, one behind the other."""
     if len(parts) <= _PARTS_A_TURN:
-        return json_response(b"".join(parts), request_id)
+        return json_response(parts[0] if len(parts) == 1 else b"".join(parts), request_id)
     return _LongResponse(parts, request_id)
 
 
@@ -86,7 +86,8 @@ def refusal(error: IngotError, request_id: str) -> web.Response:
         if value is not None:
             detail[name] = value
     detail["request_id"] = request_id
-    response = json_response(orjson.dumps({"detail": detail}), request_id, error.status)
+    body = orjson.dumps({"detail": detail})
+    response = web.Response(body=body, status=error.status, headers=_headers(request_id))
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.allow is not None:
@@ -165,6 +166,21 @@ async def hits_answer(hits: Hits, *, scored: bool) -> list[bytes]:
     return parts
 
 
+async def batch_answer(found: list[Hits]) -> list[bytes]:
+    """A list of the lists of a search, one a query, in parts."""
+    parts: list[bytes] = []
+    some, size = [b"["], 0
+    for number, hits in enumerate(found):
+        some += await hits_answer(hits, scored=True)
+        some.append(b"," if number + 1 < len(found) else b"]")
+        size += sum(map(len, some[-3:]))
+        if size > _PART_BYTES:
+            parts.append(b"".join(some))
+            some, size = [], 0
+    parts.append(b"".join(some))
+    return parts
+
+
 def delete_answer(count: int) -> bytes:
     """What a delete is answered."""
     return orjson.dumps({"delete_count": count, "success": True, "error": None})
@@ -202,5 +218,6 @@ def stats_answer(stats: TenantStats) -> bytes:
             "indexed_rows": stats.indexed_rows,
             "sources": stats.sources,
             "sub_tenants": stats.sub_tenants,
+            "groups": stats.groups,
         }
     )

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http_exceptions import (
     BadHttpMessage,
     BadHttpMethod,
@@ -12,7 +13,7 @@ from aiohttp.http_exceptions import (
     HttpProcessingError,
     LineTooLong,
 )
-from aiohttp.http_writer import HttpVersion11
+from aiohttp.http_writer import HttpVersion11, StreamWriter
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from aiohttp.web_server import Server
@@ -20,12 +21,14 @@ from aiohttp.web_server import Server
 from ingot import limits
 from ingot.errors import HeadersTooLarge, IngotError, InternalError, MalformedBody, UriTooLong
 
-__all__ = ["HttpServer", "answer_as_http11", "forgive"]
+__all__ = ["HttpServer", "JsonResponse", "answer_as_http11", "forgive"]
 
 Refuse = Callable[[web.BaseRequest, IngotError], web.StreamResponse]
 
 # How long a client that broke HTTP may go on sending before the connection is cut, so that it sees its answer.
 _LAST_WORDS_SECONDS = 1.0
+# A body over this waits until the client takes it.
+_UNDRAINED = 64 * 1024
 
 
 def broken_http(error: BaseException | None) -> IngotError:
@@ -64,6 +67,50 @@ def forgive(content: StreamReader) -> None:
     """Makes a body readable again that was ended by an exception of ours."""
     if isinstance(content.exception(), IngotError):
         content._exception = None
+
+
+class JsonResponse(web.StreamResponse):
+    """A 200 with JSON text, head and body in one write.
+
+    aiohttp's own gathers its headers in a dictionary, looks through them and writes them out: a sixth of what a small
+    request costs the event loop.
+    """
+
+    def __init__(self, body: bytes, request_id: str) -> None:
+        # Nothing of what aiohttp keeps for a response is used, but for these two.
+        self._status = 200
+        self._keep_alive: bool | None = None
+        self._json = body
+        self._request_id = request_id
+        self._request: web.BaseRequest | None = None
+        self._sent = False
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """The head goes out with the body."""
+        self._request = request
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Sends all of it, once."""
+        request, body = self._request, self._json
+        if self._sent or request is None:
+            return
+        self._sent = True
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        major, minor = request.version
+        connection = ""
+        if self._keep_alive and minor == 0:
+            connection = "Connection: keep-alive\r\n"
+        elif not self._keep_alive and minor > 0:
+            connection = "Connection: close\r\n"
+        head = (
+            f"HTTP/{major}.{minor} 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: {self._request_id}\r\n"
+            f"Server: ingot\r\nContent-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n{connection}\r\n"
+        ).encode()
+        writer = cast(StreamWriter, request.writer)
+        writer._writelines((head,) if request.method == "HEAD" else (head, body))
+        if len(body) > _UNDRAINED:
+            await writer.drain()
 
 
 class Connection(RequestHandler):

@@ -36,6 +36,11 @@ def _split(authority: str) -> tuple[str, int | None]:
         return "", None
 
 
+@functools.lru_cache(maxsize=256)
+def _names_loopback(authority: str) -> bool:
+    return is_loopback(_split(authority)[0])
+
+
 class LoopbackGuard:
     """Refuses what does not come from this machine."""
 
@@ -43,7 +48,7 @@ class LoopbackGuard:
 
     def check(self, host: str | None, origin: str | None) -> None:
         """Raises `Forbidden` unless `Host` and `Origin`, where sent, name this machine and this server."""
-        if host is not None and not is_loopback(_split(host)[0]):
+        if host is not None and not _names_loopback(host):
             raise Forbidden(
                 "the Host header does not name this machine: without keys the server answers loopback names only "
                 "(127.0.0.1, localhost, [::1]); `ingot serve --insecure` lifts that"

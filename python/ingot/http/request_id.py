@@ -1,5 +1,6 @@
 """Request ids: the client's own when it is valid, else a ULID (https://github.com/ulid/spec)."""
 
+import functools
 import random
 import re
 import time
@@ -19,5 +20,15 @@ def request_id(sent: str | None) -> str:
     """`sent`, if it is 1..128 visible ASCII characters, else a fresh id."""
     if sent is not None and _VISIBLE.fullmatch(sent):
         return sent
-    number = (time.time_ns() // 1_000_000 << 80) | _random.getrandbits(80)
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+    number = _random.getrandbits(80)
+    pairs = _PAIRS
+    return (
+        f"{_time_part(time.time_ns() // 1_000_000)}{pairs[number >> 70]}{pairs[number >> 60 & 1023]}"
+        f"{pairs[number >> 50 & 1023]}{pairs[number >> 40 & 1023]}{pairs[number >> 30 & 1023]}"
+        f"{pairs[number >> 20 & 1023]}{pairs[number >> 10 & 1023]}{pairs[number & 1023]}"
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _time_part(milliseconds: int) -> str:
+    return "".join([_PAIRS[milliseconds >> shift & 1023] for shift in range(40, -1, -10)])

@@ -42,7 +42,7 @@ class Routes:
         self._log = log
         self._probed: tuple[float, int | IngotError] | None = None
 
-    async def insert(self, x: Exchange) -> web.Response:
+    async def insert(self, x: Exchange) -> web.StreamResponse:
         """POST /embeddings/insert-raw-embeddings."""
         if "Idempotency-Key" in x.request.headers:
             raise NotOffered(
@@ -82,18 +82,25 @@ class Routes:
             if intake.format == "json":
                 request = merge(read_envelope(SearchRequest, body.envelope), parameters)
                 x.tenant_id = request.tenant_id
-            query = body.rows
+            queries = body.rows
             if intake.format == "json":
-                checks.check_query(request.query_embedding, None if query is None else query.shape[0])
-            elif not body.one_dimensional:
-                raise WrongType(
-                    "the array has 2 dimensions: batches of queries are not offered by this server yet, send 1",
-                    field="query_embedding",
-                )
-            assert query is not None
-            hits = await self._service.search(checks.check_search(request), query)
-        x.rows = len(hits)
-        return answers.parts_response(await answers.hits_answer(hits, scored=True), x.request_id)
+                batch = checks.check_queries(request, None if queries is None else queries.shape[0])
+            else:
+                batch = not body.one_dimensional
+            assert queries is not None
+            search = checks.check_search(request)
+            if batch:
+                checks.check_batch(search, queries.shape)
+            if not search.with_embeddings:
+                parts, x.rows = await self._service.search_json(search, queries, batch=batch)
+                return answers.parts_response(parts, x.request_id)
+            found = await self._service.search(search, queries)
+        x.rows = sum(map(len, found))
+        if batch:
+            parts = await answers.batch_answer(found)
+        else:
+            parts = await answers.hits_answer(found[0], scored=True)
+        return answers.parts_response(parts, x.request_id)
 
     async def get(self, x: Exchange) -> web.StreamResponse:
         """POST /embeddings/filter-raw-embeddings."""
@@ -103,13 +110,13 @@ class Routes:
         x.rows = len(hits)
         return answers.parts_response(await answers.hits_answer(hits, scored=False), x.request_id)
 
-    async def delete(self, x: Exchange) -> web.Response:
+    async def delete(self, x: Exchange) -> web.StreamResponse:
         """DELETE and POST /embeddings/delete-raw-embeddings."""
         request = await self._fields(x, DeleteRequest)
         x.rows = await self._service.delete(checks.check_delete(request))
         return answers.json_response(answers.delete_answer(x.rows), x.request_id)
 
-    async def status(self, x: Exchange) -> web.Response:
+    async def status(self, x: Exchange) -> web.StreamResponse:
         """POST /ingestion/verify-processing."""
         request = await self._fields(x, StatusRequest)
         tenant_id, sub_tenant_id, ids, batch = checks.check_status(request)
@@ -122,7 +129,7 @@ class Routes:
             raise NotFound("no such source: it was never uploaded here, or is deleted", field="file_id")
         return answers.json_response(orjson.dumps(items[0]), x.request_id)
 
-    async def stats(self, x: Exchange) -> web.Response:
+    async def stats(self, x: Exchange) -> web.StreamResponse:
         """GET /tenants/monitor."""
         request = merge(StatsRequest(), read_parameters(StatsRequest, x.query))
         checks.check_present(request)
@@ -131,11 +138,11 @@ class Routes:
         stats = await self._service.stats(x.tenant_id)
         return answers.json_response(answers.stats_answer(stats), x.request_id)
 
-    async def alive(self, x: Exchange) -> web.Response:
+    async def alive(self, x: Exchange) -> web.StreamResponse:
         """GET /healthz."""
         return answers.json_response(b'{"status":"ok"}', x.request_id)
 
-    async def ready(self, x: Exchange) -> web.Response:
+    async def ready(self, x: Exchange) -> web.StreamResponse:
         """GET /readyz."""
         self._service.admit()
         outcome = await self._probe(x)

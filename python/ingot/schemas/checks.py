@@ -5,7 +5,7 @@
 
 import math
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from msgspec import Raw
@@ -37,12 +37,13 @@ from ingot.settings import nearest
 
 __all__ = [
     "Selection",
+    "check_batch",
     "check_delete",
     "check_get",
     "check_insert",
     "check_matrix",
     "check_present",
-    "check_query",
+    "check_queries",
     "check_search",
     "check_status",
     "check_tenant",
@@ -172,22 +173,38 @@ def _element(value: Any) -> str:
     return json_type(value)
 
 
-def check_query(query: Raw, rows: int | None) -> None:
-    """Raises unless the envelope's `query_embedding` is one vector."""
-    text = bytes(query)
-    if text in (b"", b"null"):
-        raise MissingField("`query_embedding` is missing: send one vector", field="query_embedding")
+def check_queries(request: SearchRequest, rows: int | None) -> bool:
+    """Whether the envelope asks a batch; raises unless it has one vector, or a list of them, and not both."""
+    one, many = bytes(request.query_embedding), bytes(request.query_embeddings)
+    if many in (b"", b"null"):
+        if one in (b"", b"null"):
+            raise MissingField(
+                "`query_embedding` is missing: send one vector, or a list of them as `query_embeddings`",
+                field="query_embedding",
+            )
+        # What every search but a batch says: the reader left the number of the only row.
+        if one == b"0" and rows == 1:
+            return False
+        return _refuse_query("query_embedding", one, "number")
+    if one not in (b"", b"null"):
+        raise ConflictingFields(
+            "`query_embedding` and `query_embeddings` exclude each other: send one", field="query_embeddings"
+        )
+    if msgspec.json.decode(many) != list(range(rows or 0)) or not rows:
+        return _refuse_query("query_embeddings", many, "vector")
+    return True
+
+
+def _refuse_query(field: str, text: bytes, element: str) -> NoReturn:
     value = msgspec.json.decode(text)
-    if value == 0 and type(value) is int and rows == 1:
-        return
     if value == []:
-        raise EmptyEmbeddings("`query_embedding` is empty: send at least one number", field="query_embedding")
+        raise EmptyEmbeddings(f"`{field}` is empty: send at least one {element}", field=field)
     if isinstance(value, dict) and {"data", "dtype", "shape"} & value.keys():
         raise WrongType(
-            "`query_embedding`: base64 vectors are not offered by this server yet: send a list of numbers",
-            field="query_embedding",
+            f"`{field}`: base64 vectors are not offered by this server yet: send a list of {element}s",
+            field=field,
         )
-    refuse_type("query_embedding", None, json_type(value))
+    refuse_type(field, None, json_type(value))
 
 
 class Search(NamedTuple):
@@ -217,6 +234,27 @@ def check_search(request: SearchRequest) -> Search:
         threshold,
         _with_embeddings(request.output_fields),
     )
+
+
+def check_batch(search: Search, shape: tuple[int, int]) -> None:
+    """Raises when a batch of queries of this shape asks for more than one answer may hold."""
+    queries, columns = shape
+    results = queries * search.limit
+    if results > limits.MAX_BATCH_RESULTS:
+        raise InvalidLimit(
+            f"`limit` is {search.limit}: {queries} queries ask for {results} results, at most "
+            f"{limits.MAX_BATCH_RESULTS} are answered at once: lower `limit`, or send fewer queries at a time",
+            field="limit",
+            limit=limits.MAX_BATCH_RESULTS,
+        )
+    if search.with_embeddings and results * columns > limits.MAX_BATCH_NUMBERS:
+        raise InvalidLimit(
+            f"`limit` is {search.limit}: {queries} queries ask for {results} vectors of {columns} numbers, at most "
+            f"{limits.MAX_BATCH_NUMBERS} numbers are answered at once: lower `limit`, send fewer queries at a time, or "
+            "leave `embedding` out of `output_fields`",
+            field="limit",
+            limit=limits.MAX_BATCH_NUMBERS,
+        )
 
 
 class Selection(NamedTuple):

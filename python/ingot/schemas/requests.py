@@ -49,16 +49,16 @@ class InsertRequest(Request):
 
 
 class SearchRequest(Request):
-    """POST /embeddings/search-raw-embeddings with a single query."""
+    """POST /embeddings/search-raw-embeddings with one query or a batch of them."""
 
-    VECTORS = frozenset({"query_embedding"})
+    VECTORS = frozenset({"query_embedding", "query_embeddings"})
     LATER = {
         "filter_expr": f"{_NO_FILTERS}: leave `filter_expr` out and filter the answers",
-        "query_embeddings": "batches of queries are not offered by this server yet: send one `query_embedding`",
         "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 
     query_embedding: Raw = Raw()
+    query_embeddings: Raw = Raw()
     limit: int | None = None
     output_fields: list[str] | None = None
     exact: bool | None = None

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod answer;
 mod array_unsafe;
 mod body;
 mod call;

@@ -30,6 +30,7 @@ pub struct TenantStats {
     sources: usize,
     sub_tenants: BTreeMap<String, u64>,
     visible_lsn: u64,
+    groups: u64,
 }
 
 impl TenantStats {
@@ -47,6 +48,7 @@ impl TenantStats {
             sources: stats.sources,
             sub_tenants: stats.sub_tenants,
             visible_lsn: stats.visible_lsn,
+            groups: stats.groups,
         }
     }
 }

@@ -1,19 +1,23 @@
 //! A store, for Python: each call either waits with the GIL released, or begins and is reported to a mailbox.
 
+use std::mem;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::{Error, Result};
-use ingot_engine::store::{Options, Search};
+use ingot_engine::store::{Arrival, Batch, Options, Search};
+use ingot_engine::sync::Mutex;
 use ingot_engine::tenant::{Selector, Upload};
 use ingot_engine::{store, vector};
 use pyo3::BoundObject;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
+use crate::answer::Answer;
 use crate::array_unsafe::{Array, Purpose};
 use crate::body::Rows;
 use crate::call::released;
@@ -23,11 +27,16 @@ use crate::hits::Hits;
 use crate::inserted::Inserted;
 use crate::stats::{SourceStatus, TenantStats};
 
+/// Bytes of the largest upload that waits for others: what takes longer to validate is not put before theirs.
+const QUEUED_BYTES: usize = 64 * 1024;
+
 /// A data directory, open.
 #[pyclass(frozen, module = "ingot._native")]
 pub struct Store {
     store: Arc<store::Store>,
     path: PathBuf,
+    /// Small uploads that wait for [`Store::begin_queued`].
+    queued: Mutex<Vec<Arrival>>,
 }
 
 /// Vectors as Python gives them: an array, or rows that a body reader made.
@@ -132,7 +141,7 @@ impl Store {
         // What the path means must not change when the process changes its folder.
         let path = std::path::absolute(path)?;
         let store = released(py, |_| store::Store::open(&path, options))?;
-        Ok(Self { store, path })
+        Ok(Self { store, path, queued: Mutex::new(Vec::new()) })
     }
 
     #[getter]
@@ -194,7 +203,7 @@ impl Store {
         upsert: bool,
         dry_run: bool,
         crc32c: Option<u32>,
-    ) -> PyResult<()> {
+    ) -> PyResult<bool> {
         let upload = Upload {
             sub_tenant: sub_tenant_id,
             source_id: file_id,
@@ -206,8 +215,18 @@ impl Store {
         };
         let completions = completions.clone();
         let completion = Box::new(move |outcome| report(&completions, token, outcome, Inserted::new));
-        self.store.begin_insert(tenant_id, upload, completion);
-        Ok(())
+        if upload.rows.len() * upload.rows.dimension().row_bytes() > QUEUED_BYTES {
+            self.store.begin_insert(tenant_id, upload, completion);
+            return Ok(false);
+        }
+        let mut queued = self.queued.lock();
+        queued.push(Arrival { tenant_id, upload, completion });
+        Ok(queued.len() == 1)
+    }
+
+    fn begin_queued(&self) {
+        let queued = mem::take(&mut *self.queued.lock());
+        self.store.begin_inserts(queued);
     }
 
     #[pyo3(signature = (tenant_id, queries, *, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, with_embeddings=false))]
@@ -258,6 +277,52 @@ impl Store {
             });
             report(&completions, token, gathered, |_, hits| Ok(hits));
         });
+        Ok(())
+    }
+
+    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, here=false, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn begin_search_json(
+        &self,
+        py: Python<'_>,
+        completions: &Completions,
+        token: i64,
+        tenant_id: String,
+        queries: &Rows,
+        batch: bool,
+        max_bytes: usize,
+        here: bool,
+        sub_tenant_id: Option<String>,
+        limit: usize,
+        ef: Option<usize>,
+        exact: bool,
+        score_threshold: Option<f32>,
+    ) -> PyResult<()> {
+        let queries = queries.take()?;
+        let last = queries.len();
+        let search = search_of(limit, ef, exact, score_threshold);
+        let completions = completions.clone();
+        let query = Batch { tenant_id, sub_tenant: sub_tenant_id, queries, search };
+        let write = move |found: Vec<_>, some: Range<usize>| {
+            let (before, behind): (&[u8], &[u8]) = match (batch, some.start, some.end == last) {
+                (false, ..) => (b"", b""),
+                (true, 0, true) => (b"[", b"]"),
+                (true, 0, false) => (b"[", b""),
+                (true, _, true) => (b",", b"]"),
+                (true, _, false) => (b",", b""),
+            };
+            Answer::write(&found, before, behind, max_bytes)
+        };
+        let completion = Box::new(move |written| {
+            report(&completions, token, written, |py, answers: Vec<Option<Answer>>| {
+                let Some(answers) = answers.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+                let parts = answers.iter().flat_map(|answer| &answer.parts);
+                let parts: Vec<_> = parts.map(|part| PyBytes::new(py, part).unbind()).collect();
+                let rows: usize = answers.iter().map(|answer| answer.rows).sum();
+                Ok(Some((parts, rows)))
+            });
+        });
+        py.detach(|| self.store.begin_search(query, write, completion, here));
         Ok(())
     }
 

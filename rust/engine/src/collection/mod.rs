@@ -5,6 +5,7 @@ mod backlog;
 mod derived;
 mod generation;
 mod indexing;
+mod pace;
 mod rebuild;
 mod search;
 mod span;
@@ -18,6 +19,7 @@ pub use span::Span;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -27,6 +29,7 @@ use crate::format::RowRange;
 use crate::storage::Storage;
 use crate::sync::{Mutex, RwLock};
 use crate::vector::{Dimension, Metric};
+use pace::Pace;
 use rebuild::Journal;
 
 /// What the collections of a tenant share.
@@ -64,6 +67,7 @@ pub struct Collection {
     failed: AtomicBool,
     /// Places it has in the indexer's queue.
     queued: AtomicUsize,
+    pace: Pace,
 }
 
 impl Collection {
@@ -87,7 +91,19 @@ impl Collection {
             saved: AtomicU32::new(0),
             failed: AtomicBool::new(false),
             queued: AtomicUsize::new(0),
+            pace: Pace::new(),
         }
+    }
+
+    /// An ordinary search that began at `started` has just ended.
+    pub fn record_search(&self, started: Instant) {
+        self.pace.record(started);
+    }
+
+    /// Whether an ordinary search can be expected to take well under a millisecond. While a graph grows it may have
+    /// to wait for its turn.
+    pub fn is_brisk(&self) -> bool {
+        self.pace.is_brisk() && !self.wants_work()
     }
 
     /// Number of the sub-tenant.

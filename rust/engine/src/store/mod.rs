@@ -1,9 +1,12 @@
 //! A data directory, open: its layout, its tenants opened on demand, and the threads that serve them.
 //! It knows tenants; it does not know who asks.
 
+mod batch;
 mod directory;
 mod tenants;
+mod uploads;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,13 +23,14 @@ use crate::pool::Pool;
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::{
-    Completion, Hits, Inserted, Selector, SourceStatus, Surroundings, Tenant, TenantStats, Upload,
-    sub_tenant_name,
+    Completion, Hits, Selector, SourceStatus, Surroundings, Tenant, TenantStats, sub_tenant_name,
 };
 use crate::validate;
 use crate::vector::{Dimension, Metric, Rows};
+pub use batch::Batch;
 use directory::Directory;
 use tenants::Tenants;
+pub use uploads::Arrival;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -90,6 +94,7 @@ pub struct Store {
     indexer: Arc<Indexer>,
     commits: Pool,
     searches: Pool,
+    search_threads: usize,
     closed: AtomicBool,
     /// Held for reading by whoever may write to the directory; to close is to hold it alone.
     writing: RwLock<()>,
@@ -139,6 +144,7 @@ impl Store {
             indexer,
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
             searches: Pool::new("ingot-search", options.search_threads).map_err(failed)?,
+            search_threads: options.search_threads,
             closed: AtomicBool::new(false),
             writing: RwLock::new(()),
             lock: Mutex::new(lock),
@@ -171,76 +177,6 @@ impl Store {
             Ok(tenant) => Ok((tenant.metric(), tenant.dimension())),
             Err(Error::TenantNotFound) => Ok((tenants::NEW_METRIC, None)),
             Err(refused) => Err(refused),
-        }
-    }
-
-    /// Stores an upload and returns once it is on stable storage and visible.
-    ///
-    /// # Errors
-    /// What is wrong with the upload or its place; [`Error::DiskFull`]; [`Error::OutcomeUnknown`].
-    pub fn insert(self: &Arc<Self>, tenant_id: &str, upload: Upload) -> Result<Inserted> {
-        self.check()?;
-        let (completion, outcome) = answer();
-        self.upload(tenant_id, upload, completion);
-        outcome.recv().unwrap_or(Err(Error::Closed))
-    }
-
-    /// Stores an upload and tells `completion` once it is on stable storage and visible.
-    pub fn begin_insert(
-        self: &Arc<Self>,
-        tenant_id: String,
-        upload: Upload,
-        completion: Completion<Inserted>,
-    ) {
-        let store = Arc::clone(self);
-        self.commits.spawn(move || match store.check() {
-            Ok(()) => store.upload(&tenant_id, upload, completion),
-            Err(refused) => completion(Err(refused)),
-        });
-    }
-
-    fn upload(self: &Arc<Self>, tenant_id: &str, upload: Upload, completion: Completion<Inserted>) {
-        let _writing = self.writing.read();
-        if let Err(refused) = self.check() {
-            return completion(Err(refused));
-        }
-        let dry_run = upload.dry_run;
-        let tenant = match self.tenants.get(tenant_id) {
-            Ok(tenant) => tenant,
-            Err(Error::TenantNotFound) if self.tenants.auto_create || dry_run => {
-                match self.tenants.create_with(tenant_id, upload) {
-                    Ok(tenants::Made::Tenant(inserted)) => return completion(Ok(inserted)),
-                    Ok(tenants::Made::AlreadyThere(tenant, upload)) => {
-                        return self.upload_to(&tenant, *upload, completion);
-                    }
-                    Err(refused) => return completion(Err(refused)),
-                }
-            }
-            Err(refused) => return completion(Err(refused)),
-        };
-        self.upload_to(&tenant, upload, completion);
-    }
-
-    fn upload_to(self: &Arc<Self>, tenant: &Arc<Tenant>, upload: Upload, completion: Completion<Inserted>) {
-        match upload.validate(tenant.metric(), tenant.dimension()) {
-            Ok(valid) => {
-                if tenant.begin_upload(valid, completion) {
-                    self.commit(tenant);
-                }
-            }
-            Err(refused) => completion(Err(refused)),
-        }
-    }
-
-    /// Commits the group that the caller's own record is in, and leaves what came meanwhile to the pool.
-    fn commit(self: &Arc<Self>, tenant: &Arc<Tenant>) {
-        if tenant.commit() {
-            let tenant = Arc::clone(tenant);
-            self.commits.spawn(move || while tenant.commit() {});
-        }
-        if tenant.wants_checkpoint() {
-            let tenant = Arc::clone(tenant);
-            self.commits.spawn(move || tenant.checkpoint_if_grown());
         }
     }
 
@@ -309,12 +245,17 @@ impl Store {
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Hits>> {
+        let tenant = self.searched(tenant_id, queries, search)?;
+        self.search_some(&tenant, sub_tenant, queries, 0..queries.len(), search, interrupt)
+    }
+
+    /// The tenant, once it is known that it can be searched so.
+    fn searched(&self, tenant_id: &str, queries: &Rows, search: Search) -> Result<Arc<Tenant>> {
         self.check()?;
         let limit = search.options.limit;
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Error::InvalidLimit { got: limit as u64, maximum: MAX_LIMIT });
         }
-        let name = sub_tenant_name(sub_tenant)?;
         let tenant = self.tenants.get(tenant_id)?;
         if let Some(expected) = tenant.dimension().filter(|&expected| expected != queries.dimension()) {
             return Err(Error::DimensionMismatch {
@@ -323,17 +264,30 @@ impl Store {
             });
         }
         check_queries(queries, tenant.metric())?;
-        (0..queries.len())
-            .map(|index| {
-                let found = tenant.search(name, queries.row(index), search.options, interrupt)?;
-                let mut hits = Hits::new(Arc::clone(&tenant), found);
-                if let Some(threshold) = search.score_threshold {
-                    hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
-                }
-                interrupt()?;
-                Ok(hits)
-            })
-            .collect()
+        Ok(tenant)
+    }
+
+    /// The rows nearest to some of the queries.
+    fn search_some(
+        &self,
+        tenant: &Arc<Tenant>,
+        sub_tenant: Option<&str>,
+        queries: &Rows,
+        some: Range<usize>,
+        search: Search,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<Hits>> {
+        let name = sub_tenant_name(sub_tenant)?;
+        some.map(|index| {
+            let found = tenant.search(name, queries.row(index), search.options, interrupt)?;
+            let mut hits = Hits::new(Arc::clone(tenant), found);
+            if let Some(threshold) = search.score_threshold {
+                hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
+            }
+            interrupt()?;
+            Ok(hits)
+        })
+        .collect()
     }
 
     /// Runs `job` on a search thread.

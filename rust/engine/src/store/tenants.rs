@@ -97,6 +97,14 @@ impl Tenants {
         found
     }
 
+    /// The tenant, if it is open and nobody is busy opening or closing it.
+    pub(super) fn opened_one(&self, id: &str) -> Option<Arc<Tenant>> {
+        let folder = tenant_folder(id);
+        let slot = self.slots.lock().get(&folder).map(Arc::clone)?;
+        slot.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        slot.tenant.try_lock()?.clone()
+    }
+
     fn open(&self, id: &str, folder: &str) -> Result<Arc<Tenant>> {
         if self.doubtful.lock().contains(folder) {
             let reason = "its folder's name could not be made durable; restart the server".to_owned();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Selector, Tenant};
 use crate::catalogue::Batch;
@@ -51,6 +52,8 @@ pub struct TenantStats {
     pub sub_tenants: BTreeMap<String, u64>,
     /// LSN up to which everything is visible.
     pub visible_lsn: u64,
+    /// Groups written since the tenant was opened: one write and one sync each.
+    pub groups: u64,
 }
 
 impl Hits {
@@ -219,6 +222,7 @@ impl Tenant {
             sources: self.catalogue.source_count(),
             sub_tenants,
             visible_lsn: self.visible_lsn(),
+            groups: self.groups.load(Ordering::Relaxed),
         }
     }
 }

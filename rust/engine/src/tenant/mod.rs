@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::format::draft::Draft;
 use crate::format::record::Kind;
 use crate::indexer::Indexer;
+use crate::limits::DEFAULT_EF;
 use crate::log::{AppendError, Log, Sizes};
 use crate::storage::Storage;
 use crate::sync::{Condvar, Mutex, RwLock};
@@ -67,6 +68,8 @@ pub struct Tenant {
     checkpointing: Mutex<()>,
     /// LSN of the newest checkpoint.
     checkpointed: AtomicU64,
+    /// Groups written since the tenant was opened.
+    groups: AtomicU64,
 }
 
 /// Written when a sub-tenant is first used; a reader holds it for one look-up.
@@ -201,6 +204,7 @@ impl Tenant {
             idle: Condvar::new(),
             checkpointing: Mutex::new(()),
             checkpointed: AtomicU64::new(lsn),
+            groups: AtomicU64::new(0),
         }
     }
 
@@ -352,7 +356,19 @@ impl Tenant {
         interrupt: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Found>> {
         let Some(collection) = self.existing(sub_tenant)? else { return Ok(Vec::new()) };
-        collection.search(query, options, interrupt)
+        if !is_ordinary(options) {
+            return collection.search(query, options, interrupt);
+        }
+        let started = Instant::now();
+        let found = collection.search(query, options, interrupt)?;
+        collection.record_search(started);
+        Ok(found)
+    }
+
+    /// Whether such a search can be expected to take well under a millisecond.
+    pub(crate) fn is_brisk(&self, sub_tenant: &str, options: SearchOptions) -> bool {
+        is_ordinary(options)
+            && self.collection_named(sub_tenant).is_some_and(|collection| collection.is_brisk())
     }
 
     /// The collection of a sub-tenant; `None` for the default one before its first row.
@@ -417,6 +433,12 @@ impl Tenant {
         }
         Ok(())
     }
+}
+
+/// Whether a search is like others: how long the last one took says how long it will take.
+fn is_ordinary(options: SearchOptions) -> bool {
+    let SearchOptions { limit, ef, exact } = options;
+    !exact && limit <= 100 && ef.is_none_or(|ef| ef <= DEFAULT_EF)
 }
 
 /// Records after which the next checkpoint is due: a fixed share more, so that all of them together cost a few times
