@@ -8,7 +8,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ops::{Index, Range};
+use std::ops::{Deref, DerefMut, Index, Range};
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -198,6 +198,37 @@ impl ChunkedRows {
         Self { width, chunks: empty_table(), len: AtomicUsize::new(0), writer: Mutex::new(()) }
     }
 
+    /// `count` rows of zeros, to be written through [`Self::pieces`].
+    ///
+    /// # Panics
+    /// When `width` is 0; as [`Self::push_with`].
+    pub fn zeroed(width: usize, count: usize) -> Self {
+        let mut rows = Self::new(width);
+        let chunks = if count == 0 { 0 } else { locate(count - 1).0 + 1 };
+        for chunk in 0..chunks {
+            *rows.chunks[chunk].get_mut() = allocate_zeroed(rows.layout(chunk));
+        }
+        *rows.len.get_mut() = count;
+        rows
+    }
+
+    /// All rows, in as many pieces as they lie in.
+    pub fn pieces(&mut self) -> Vec<&mut [u8]> {
+        let mut left = *self.len.get_mut();
+        let mut pieces = Vec::new();
+        for (chunk, start) in self.chunks.iter_mut().enumerate() {
+            if left == 0 {
+                break;
+            }
+            let rows = left.min(capacity(chunk));
+            left -= rows;
+            // SAFETY: below the length the chunk is allocated and initialised; the borrow of `self` is exclusive,
+            // and no two pieces overlap.
+            pieces.push(unsafe { slice::from_raw_parts_mut(*start.get_mut(), rows * self.width) });
+        }
+        pieces
+    }
+
     /// Bytes of a row.
     pub const fn width(&self) -> usize {
         self.width
@@ -328,6 +359,56 @@ unsafe fn free(start: *mut u8, layout: Layout) {
     } else {
         // SAFETY: the caller's promise; from the limit on it is a mapping of this size.
         unsafe { libc::munmap(start.cast(), layout.size()) };
+    }
+}
+
+/// Bytes that are needed for a moment. When they are many they are mapped, and given back to the system with the
+/// buffer; the allocator would keep them.
+pub struct Buffer {
+    start: *mut u8,
+    layout: Layout,
+}
+
+// SAFETY: the memory belongs to this value alone.
+unsafe impl Send for Buffer {}
+// SAFETY: it is written through an exclusive borrow only.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    /// `length` zeros.
+    ///
+    /// # Panics
+    /// When no process could have so many.
+    pub fn zeroed(length: usize) -> Self {
+        let layout =
+            Layout::from_size_align(length, 1).unwrap_or_else(|_| panic!("a buffer of {length} bytes"));
+        let start = if length == 0 { ptr::dangling_mut() } else { allocate_zeroed(layout) };
+        Self { start, layout }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: allocated in `zeroed` with this length, initialised.
+        unsafe { slice::from_raw_parts(self.start, self.layout.size()) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`; the borrow is exclusive.
+        unsafe { slice::from_raw_parts_mut(self.start, self.layout.size()) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.layout.size() > 0 {
+            // SAFETY: allocated in `zeroed` with this layout; nobody borrows it any more.
+            unsafe { free(self.start, self.layout) };
+        }
     }
 }
 

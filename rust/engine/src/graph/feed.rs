@@ -22,8 +22,14 @@ pub struct Feed {
 const SHORTEST_PART: u32 = 256;
 
 impl Feed {
-    /// Most slots that are worth one window: workers wait for each other at its end.
+    /// Most slots of one window: the mark of what is in the graph moves at its end.
     pub const WINDOW: u32 = 8192;
+
+    /// The window that begins at `from`, of slots below `end`. The first one has a worker to itself and is short.
+    pub fn window(from: u32, end: u32) -> Range<u32> {
+        let longest = if from < ALONE { ALONE - from } else { Self::WINDOW };
+        from..end.min(from.saturating_add(longest))
+    }
 
     /// Divides `window` among at most `workers` workers. A window from the first slots of a generation has
     /// one worker: keep to [`Self::WINDOW`].
