@@ -14,6 +14,7 @@ use ingot_engine::codes::Codes;
 use ingot_engine::exact;
 use ingot_engine::graph::{Feed, Graph};
 use ingot_engine::limits::{DEFAULT_EF, GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD};
+use ingot_engine::memory_unsafe::give_back;
 use ingot_engine::vector::{Dimension, Metric};
 
 const THREADS: usize = 2;
@@ -109,6 +110,8 @@ fn memory(rows: &str, columns: usize, metric: &str) -> Result<(), Failure> {
             }
         });
     }
+    // As the store does when it has saved a graph.
+    give_back();
     let after = anonymous()?;
     let per_row = |bytes: usize| bytes as f64 / count as f64;
     println!(

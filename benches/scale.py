@@ -184,7 +184,7 @@ class _Server:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         line = next(line for line in self.process.stderr if "listening on" in line)
-        self.port = int(line.rpartition(":")[2])
+        self.port = int(line.partition("http://127.0.0.1:")[2].partition(",")[0])
         with _connection(self.port) as connection:
             while True:
                 connection.request("GET", "/readyz")

@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 
 use super::generation::Generation;
 use super::{Collection, Progress};
-use crate::chunked_unsafe::Buffer;
 use crate::codes::Codes;
 use crate::error::{Error, Result};
 use crate::format::checksum::{combine, crc32c};
 use crate::format::{read_u32, read_u64};
 use crate::graph::Graph;
 use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, GRAPH_FROM_ROWS};
+use crate::memory_unsafe::{Buffer, give_back};
 use crate::storage::{File, bulk};
 
 const MAGIC: &[u8; 8] = b"INGOTDRV";
@@ -181,6 +181,7 @@ impl Collection {
             self.saved.store(indexed, Ordering::Relaxed);
             // Not being able to save costs time at the next start, nothing else.
             let _ = self.save_generation(generation);
+            give_back();
         }
         Ok(Progress::Idle)
     }

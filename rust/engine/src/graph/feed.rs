@@ -86,6 +86,16 @@ mod tests {
     }
 
     #[test]
+    fn the_first_window_ends_where_more_workers_may_begin() {
+        assert_eq!(Feed::window(0, u32::MAX), 0..ALONE);
+        assert_eq!(Feed::window(100, 200), 100..200);
+        assert_eq!(Feed::window(ALONE, u32::MAX), ALONE..ALONE + Feed::WINDOW);
+        assert_eq!(Feed::window(u32::MAX - 5, u32::MAX), u32::MAX - 5..u32::MAX);
+        assert_eq!(Feed::new(Feed::window(0, u32::MAX), 2).workers(), 1);
+        assert_eq!(Feed::new(Feed::window(ALONE, u32::MAX), 2).workers(), 2);
+    }
+
+    #[test]
     fn neighbours_are_never_added_at_the_same_moment() {
         let feed = Feed::new(5000..7000, 2);
         assert_eq!(feed.workers(), 2);

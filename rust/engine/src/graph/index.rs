@@ -10,9 +10,9 @@ use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 use super::gate::Gate;
 use super::metric_unsafe::{Asked, STORED_BYTES, on_codes, stored};
 use super::saved;
-use crate::chunked_unsafe::Buffer;
 use crate::codes::{Codes, QueryCode};
 use crate::error::{Error, Result};
+use crate::memory_unsafe::Buffer;
 
 /// Nodes that the first reservation has room for.
 const FIRST_CAPACITY: usize = 16_384;

@@ -233,6 +233,7 @@ impl Checkpoint {
         let catalogue = Arc::new(Catalogue::new(Arc::clone(log.segments()), self.incarnation));
         let lsn = self.end.lsn;
         let tenant = Tenant::assemble(surroundings, directory, self.head, catalogue, log, lsn, self.next_row);
+        tenant.catalogue.reserve(self.batches.len());
         let numbers: Vec<u32> =
             self.batches.into_iter().map(|(batch, blocks)| tenant.catalogue.restore(batch, blocks)).collect();
         for saved in self.collections {
