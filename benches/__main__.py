@@ -14,7 +14,7 @@ from benches import machine, results, table, vectors
 from benches.bench import Bench
 from benches.figure import Figure
 
-PARTS = ("uploads", "requests")
+PARTS = ("uploads", "requests", "indexing", "scale")
 
 
 def main() -> int:

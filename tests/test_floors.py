@@ -21,7 +21,7 @@ PACKAGE = REPOSITORY / "python/ingot"
 Floors = tuple[tuple[str, ...], ...]
 
 ENGINE_FLOORS: Floors = (
-    ("error", "limits", "sync"),
+    ("error", "limits", "memory_unsafe", "sync"),
     ("chunked_unsafe",),
     ("vector",),
     ("pool", "format", "storage"),

@@ -5,7 +5,7 @@
 //! written before the length that covers it is published (release), and a reader looks only below a
 //! length it has read (acquire): nothing it can see is ever written again.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::{Index, Range};
@@ -13,6 +13,7 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+use crate::memory_unsafe::{allocate_zeroed, free};
 use crate::sync::Mutex;
 
 /// Elements of the first chunk. Small, because most collections are.
@@ -198,6 +199,37 @@ impl ChunkedRows {
         Self { width, chunks: empty_table(), len: AtomicUsize::new(0), writer: Mutex::new(()) }
     }
 
+    /// `count` rows of zeros, to be written through [`Self::pieces`].
+    ///
+    /// # Panics
+    /// When `width` is 0; as [`Self::push_with`].
+    pub fn zeroed(width: usize, count: usize) -> Self {
+        let mut rows = Self::new(width);
+        let chunks = if count == 0 { 0 } else { locate(count - 1).0 + 1 };
+        for chunk in 0..chunks {
+            *rows.chunks[chunk].get_mut() = allocate_zeroed(rows.layout(chunk));
+        }
+        *rows.len.get_mut() = count;
+        rows
+    }
+
+    /// All rows, in as many pieces as they lie in.
+    pub fn pieces(&mut self) -> Vec<&mut [u8]> {
+        let mut left = *self.len.get_mut();
+        let mut pieces = Vec::new();
+        for (chunk, start) in self.chunks.iter_mut().enumerate() {
+            if left == 0 {
+                break;
+            }
+            let rows = left.min(capacity(chunk));
+            left -= rows;
+            // SAFETY: below the length the chunk is allocated and initialised; the borrow of `self` is exclusive,
+            // and no two pieces overlap.
+            pieces.push(unsafe { slice::from_raw_parts_mut(*start.get_mut(), rows * self.width) });
+        }
+        pieces
+    }
+
     /// Bytes of a row.
     pub const fn width(&self) -> usize {
         self.width
@@ -287,47 +319,6 @@ impl Drop for ChunkedRows {
                 unsafe { free(start, self.layout(chunk)) };
             }
         }
-    }
-}
-
-/// From this many bytes on, memory is mapped: it comes zeroed, in large pages where the system has them, and
-/// what is not yet written takes none. (The allocator would write zeros over all of it at once.)
-const MAPPED_FROM: usize = 1 << 20;
-
-/// Memory of `layout`, which is not empty and asks for no more alignment than that of a page; zeroed.
-fn allocate_zeroed(layout: Layout) -> *mut u8 {
-    if layout.size() < MAPPED_FROM {
-        // SAFETY: the layout is not empty.
-        let start = unsafe { alloc_zeroed(layout) };
-        if start.is_null() {
-            handle_alloc_error(layout);
-        }
-        return start;
-    }
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new mapping, of nothing that exists.
-    let start = unsafe { libc::mmap(ptr::null_mut(), layout.size(), access, kind, -1, 0) };
-    if start == libc::MAP_FAILED {
-        handle_alloc_error(layout);
-    }
-    #[cfg(target_os = "linux")]
-    // SAFETY: the mapping just made. A refusal costs speed only.
-    unsafe {
-        libc::madvise(start, layout.size(), libc::MADV_HUGEPAGE);
-    }
-    start.cast()
-}
-
-/// # Safety
-/// `start` is of [`allocate_zeroed`] with the same layout, and is not used any more.
-unsafe fn free(start: *mut u8, layout: Layout) {
-    if layout.size() < MAPPED_FROM {
-        // SAFETY: the caller's promise; below the limit it came from the allocator.
-        unsafe { dealloc(start, layout) };
-    } else {
-        // SAFETY: the caller's promise; from the limit on it is a mapping of this size.
-        unsafe { libc::munmap(start.cast(), layout.size()) };
     }
 }
 

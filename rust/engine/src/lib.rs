@@ -15,6 +15,7 @@ pub mod graph;
 pub mod indexer;
 pub mod limits;
 pub mod log;
+pub mod memory_unsafe;
 pub mod pool;
 pub mod storage;
 pub mod store;

@@ -94,6 +94,11 @@ impl Catalogue {
         number
     }
 
+    /// So many batches are about to be restored.
+    pub fn reserve(&self, batches: usize) {
+        self.sources.reserve(batches);
+    }
+
     /// Adds a batch that a checkpoint names, whose record has `blocks` blocks.
     pub fn restore(&self, batch: Batch, blocks: u32) -> u32 {
         let first_bit = self.verified.add(1 + blocks, false);

@@ -47,6 +47,14 @@ impl Sources {
         &self.parts[(key >> 58) as usize % PARTS]
     }
 
+    /// Makes room for so many sources more, so that adding them moves nothing.
+    pub(super) fn reserve(&self, count: usize) {
+        for part in &self.parts {
+            // They spread evenly but for a few.
+            part.write().reserve(count / PARTS + count / PARTS / 16);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }

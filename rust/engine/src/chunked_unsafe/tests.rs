@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::*;
+use crate::memory_unsafe::MAPPED_FROM;
 
 #[test]
 fn chunks_cover_every_index_once_and_in_order() {
@@ -112,4 +113,25 @@ fn an_lsn_is_infinite_until_it_is_set() {
     }
     assert!(!table.is_untouched());
     assert_eq!([table.get(1), table.get(4097), table.get(1 << 23)], [u64::MAX; 3]);
+}
+
+#[test]
+fn rows_made_at_once_are_written_in_pieces_and_grow_like_others() {
+    for count in [0, 1, FIRST, FIRST + 1, 10_000] {
+        let mut rows = ChunkedRows::zeroed(12, count);
+        let mut written = 0u32;
+        for piece in rows.pieces() {
+            for row in piece.chunks_exact_mut(12) {
+                assert_eq!(row, [0; 12]);
+                row[..4].copy_from_slice(&written.to_le_bytes());
+                written += 1;
+            }
+        }
+        assert_eq!((written as usize, rows.len()), (count, count));
+        assert_eq!(rows.push_with(|row| row.fill(7)), count);
+        for index in 0..count {
+            assert_eq!(rows.get(index).unwrap()[..4], (index as u32).to_le_bytes());
+        }
+        assert_eq!(rows.get(count).unwrap(), [7; 12]);
+    }
 }

@@ -1,5 +1,5 @@
 //! A short code for every slot of a generation, and distances measured on the codes alone: what scans and
-//! the graph look at before the float32 rows. Knows vectors; does not know files, snapshots or the graph.
+//! the graph look at before the float32 rows. Knows vectors; does not know names of files, snapshots or the graph.
 //!
 //! Cosine: int8, `x * 127 / max|x|` rounded, with the inverse norm of the code beside it. Inner product and
 //! L2: bfloat16, with the norm beside it.
@@ -14,6 +14,8 @@ use std::ops::Range;
 use numkong::bf16;
 
 use crate::chunked_unsafe::{Chunked, ChunkedRows};
+use crate::format::checksum::{combine, crc32c};
+use crate::storage::{File, bulk};
 use crate::vector::{Dimension, Metric};
 use kernel_unsafe::{as_bf16, as_bf16_mut, as_int8, as_int8_mut};
 
@@ -74,7 +76,7 @@ impl Codes {
         self.len() == 0
     }
 
-    /// Bytes of one code as [`Self::write_to`] writes it.
+    /// Bytes of one code as [`Self::parts`] gives it.
     pub const fn row_bytes(&self) -> usize {
         self.rows.width()
     }
@@ -165,25 +167,25 @@ impl Codes {
         }
     }
 
-    /// Writes the codes of the first `count` slots, [`Self::row_bytes`] each.
-    ///
-    /// # Errors
-    /// Those of `to`; `InvalidInput` when fewer slots have a code.
-    pub fn write_to(&self, count: u32, to: &mut dyn io::Write) -> io::Result<()> {
+    /// The codes of the first `count` slots, [`Self::row_bytes`] each, in as many parts as they lie in; `None` when
+    /// fewer slots have one.
+    pub fn parts(&self, count: u32) -> Option<Vec<&[u8]>> {
         let count = count as usize;
-        if count > self.len() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more codes asked for than there are"));
+        let mut parts = Vec::new();
+        let mut taken = 0;
+        while taken < count {
+            let rows = self.rows.contiguous(taken..count);
+            if rows.is_empty() {
+                return None;
+            }
+            taken += rows.len() / self.row_bytes();
+            parts.push(rows);
         }
-        let mut written = 0;
-        while written < count {
-            let rows = self.rows.contiguous(written..count);
-            to.write_all(rows)?;
-            written += rows.len() / self.row_bytes();
-        }
-        Ok(())
+        Some(parts)
     }
 
-    /// Reads what [`Self::write_to`] wrote. The bytes are trusted: their checksum is the caller's.
+    /// Reads what [`Self::parts`] gave from `offset` of a file on; the second is its CRC-32C. Until that has been
+    /// compared the codes are not to be used.
     ///
     /// # Errors
     /// Those of `from`, `UnexpectedEof` when it ends early.
@@ -191,21 +193,26 @@ impl Codes {
         metric: Metric,
         dimension: Dimension,
         count: u32,
-        from: &mut dyn io::Read,
-    ) -> io::Result<Self> {
-        let codes = Self::new(metric, dimension);
-        let mut buffer = vec![0; codes.row_bytes()];
-        for _ in 0..count {
-            from.read_exact(&mut buffer)?;
-            codes.rows.push_with(|bytes| {
-                bytes.copy_from_slice(&buffer);
-                codes.norms.push(match metric {
-                    Metric::Cosine => quantise_unsafe::inverse_norm(as_int8(bytes)),
-                    Metric::InnerProduct | Metric::L2 => kernel_unsafe::norm(as_bf16(bytes)),
-                });
-            });
+        from: &dyn File,
+        offset: u64,
+    ) -> io::Result<(Self, u32)> {
+        let mut codes = Self::new(metric, dimension);
+        let width = codes.row_bytes();
+        codes.rows = ChunkedRows::zeroed(width, count as usize);
+        let norm = |code: &[u8]| match metric {
+            Metric::Cosine => quantise_unsafe::inverse_norm(as_int8(code)),
+            Metric::InnerProduct | Metric::L2 => kernel_unsafe::norm(as_bf16(code)),
+        };
+        let pieces = bulk::fill(from, offset, codes.rows.pieces(), width, &|bytes| {
+            let norms: Vec<f32> = bytes.chunks_exact(width).map(norm).collect();
+            (crc32c(bytes), bytes.len() as u64, norms)
+        })?;
+        let mut sum = 0;
+        for (piece, length, norms) in pieces {
+            sum = combine(sum, piece, length);
+            codes.norms.extend(norms);
         }
-        Ok(codes)
+        Ok((codes, sum))
     }
 
     #[inline]

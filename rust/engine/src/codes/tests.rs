@@ -1,5 +1,9 @@
+use std::path::Path;
+
 use super::*;
 use crate::exact;
+use crate::storage::Storage;
+use crate::storage::memory::MemoryDisk;
 
 /// SplitMix64; the seed is in the message of every failure.
 pub(crate) struct Random(pub u64);
@@ -194,17 +198,20 @@ fn codes_read_back_measure_the_same() {
     let rows: Vec<_> = (0..200).map(|_| random.row(50)).chain(extreme_rows(50)).collect();
     for metric in METRICS {
         let codes = coded(metric, &rows);
-        let mut bytes = Vec::new();
-        codes.write_to(205, &mut bytes).unwrap();
+        let bytes = codes.parts(205).unwrap().concat();
         assert_eq!(bytes.len(), 205 * codes.row_bytes());
-        let read = Codes::read_from(metric, dimension(50), 205, &mut bytes.as_slice()).unwrap();
+        let disk = MemoryDisk::new();
+        let file = disk.create(Path::new("codes")).unwrap();
+        file.write_at(3, &[&bytes]).unwrap();
+        let (read, sum) = Codes::read_from(metric, dimension(50), 205, &*file, 3).unwrap();
+        assert_eq!(sum, crc32c(&bytes));
         assert_eq!(read.len(), 205);
         for slot in 0..205 {
             assert_eq!(read.distance_between(7, slot), codes.distance_between(7, slot), "{metric:?}, {slot}");
         }
-        let short = Codes::read_from(metric, dimension(50), 206, &mut bytes.as_slice());
+        let short = Codes::read_from(metric, dimension(50), 206, &*file, 3);
         assert_eq!(short.err().unwrap().kind(), io::ErrorKind::UnexpectedEof);
-        assert!(codes.write_to(9999, &mut bytes).is_err());
+        assert!(codes.parts(9999).is_none());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Codes and graphs on disk: derived from the log, saved so that they need not be derived again. A file that does
 //! not fit in every respect is ignored.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,10 +10,12 @@ use super::generation::Generation;
 use super::{Collection, Progress};
 use crate::codes::Codes;
 use crate::error::{Error, Result};
-use crate::format::checksum::crc32c;
+use crate::format::checksum::{combine, crc32c};
 use crate::format::{read_u32, read_u64};
 use crate::graph::Graph;
-use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD};
+use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, GRAPH_FROM_ROWS};
+use crate::memory_unsafe::{Buffer, give_back};
+use crate::storage::{File, bulk};
 
 const MAGIC: &[u8; 8] = b"INGOTDRV";
 const HEADER: usize = 64;
@@ -31,7 +33,7 @@ const CODES: u32 = 1;
 const GRAPH: u32 = 2;
 
 impl Header {
-    fn encode(&self, content: &[u8]) -> [u8; HEADER] {
+    fn encode(&self, length: u64, content_checksum: u32) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[0..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&self.kind.to_le_bytes());
@@ -39,23 +41,33 @@ impl Header {
         bytes[16..32].copy_from_slice(&self.incarnation);
         bytes[32..40].copy_from_slice(&self.generation.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.slots.to_le_bytes());
-        bytes[44..52].copy_from_slice(&(content.len() as u64).to_le_bytes());
-        bytes[52..56].copy_from_slice(&crc32c(content).to_le_bytes());
+        bytes[44..52].copy_from_slice(&length.to_le_bytes());
+        bytes[52..56].copy_from_slice(&content_checksum.to_le_bytes());
         let sum = crc32c(&bytes[..60]);
         bytes[60..64].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 
-    /// The content, and how many slots it covers, if the file is whole and of this collection.
-    fn open<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], u32)> {
-        let (header, content) = bytes.split_at_checked(HEADER)?;
-        let slots = read_u32(header, 40);
-        let expected = Self { slots, ..*self }.encode(content);
-        (expected[..44] == *header.get(..44)?
-            && read_u64(header, 44) == content.len() as u64
-            && expected == *header)
-            .then_some((content, slots))
+    /// What `file` holds behind its header, if that is whole, of this collection, and as long as the file says.
+    fn read(&self, file: &dyn File) -> Option<Content> {
+        let mut header = [0; HEADER];
+        file.read_at(0, &mut header).ok()?;
+        let content = Content {
+            slots: read_u32(&header, 40),
+            length: read_u64(&header, 44),
+            checksum: read_u32(&header, 52),
+        };
+        let expected = Self { slots: content.slots, ..*self }.encode(content.length, content.checksum);
+        let whole = file.len().ok()? == (HEADER as u64).checked_add(content.length)?;
+        (whole && expected == header).then_some(content)
     }
+}
+
+/// What a derived file holds behind its header.
+struct Content {
+    slots: u32,
+    length: u64,
+    checksum: u32,
 }
 
 impl Collection {
@@ -73,49 +85,88 @@ impl Collection {
         format!("{what}-{}-{}", self.sub_tenant, generation.id)
     }
 
-    /// Looks for what an earlier process saved of `generation`, once.
-    ///
-    /// # Errors
-    /// What usearch refuses; a missing or damaged file is none.
-    pub(super) fn load(&self, generation: &Generation) -> Result<()> {
+    /// Reads the codes that an earlier process saved of the current generation, once, so that a search need not scan
+    /// all the float32 rows. Whoever comes meanwhile waits: it takes a fraction of such a scan.
+    pub fn load_codes(&self) {
+        self.load_codes_of(&self.generation());
+    }
+
+    fn load_codes_of(&self, generation: &Generation) {
+        if generation.codes_loaded.get().is_some() {
+            return;
+        }
         let _coding = generation.coding.lock();
-        if generation.loaded.set(()).is_err() || generation.coded() > 0 {
-            return Ok(());
+        if generation.codes_loaded.get().is_some() {
+            return;
         }
-        let directory = self.shared.directory.read().clone();
-        let read = |what| self.shared.storage.read(&directory.join(self.file_name(what, generation))).ok();
-        let Some(bytes) = read("codes") else { return Ok(()) };
-        let Some((content, slots)) = self.header(CODES, generation, 0).open(&bytes) else { return Ok(()) };
-        if slots > generation.slots() {
-            return Ok(());
+        // A missing or damaged file is none; where there is no graph, nothing was saved.
+        let there = generation.coded() == 0 && generation.slots() as usize >= GRAPH_FROM_ROWS;
+        let codes = there.then(|| self.read_codes(generation)).flatten();
+        let slots = codes.as_ref().map_or(0, |(_, slots)| *slots);
+        if let Some((codes, _)) = codes {
+            let _ = generation.codes.set(Arc::new(codes));
         }
-        let mut content: &[u8] = content;
-        let Ok(codes) =
-            Codes::read_from(self.shared.metric, self.dimension, slots, &mut content as &mut dyn Read)
-        else {
-            return Ok(());
-        };
-        let codes = Arc::new(codes);
-        let _ = generation.codes.set(Arc::clone(&codes));
-        drop(bytes);
-        let Some(bytes) = read("graph") else { return Ok(()) };
-        let Some((content, indexed)) = self.header(GRAPH, generation, 0).open(&bytes) else { return Ok(()) };
-        if indexed > slots {
-            return Ok(());
+        let _ = generation.codes_loaded.set(slots);
+    }
+
+    fn read_codes(&self, generation: &Generation) -> Option<(Codes, u32)> {
+        let file = self.derived_file("codes", generation)?;
+        let content = self.header(CODES, generation, 0).read(&*file)?;
+        let row_bytes = Codes::new(self.shared.metric, self.dimension).row_bytes() as u64;
+        if content.slots > generation.slots() || u64::from(content.slots) * row_bytes != content.length {
+            return None;
         }
-        let graph = Graph::from_bytes(
-            codes,
-            GRAPH_CONNECTIVITY,
-            GRAPH_EXPANSION_ADD,
-            self.shared.graph_threads,
-            content,
-        );
-        if let Ok(graph) = graph {
+        let (metric, dimension) = (self.shared.metric, self.dimension);
+        let read = Codes::read_from(metric, dimension, content.slots, &*file, HEADER as u64);
+        read.ok().filter(|(_, sum)| *sum == content.checksum).map(|(codes, _)| (codes, content.slots))
+    }
+
+    /// Looks for what an earlier process saved of `generation`, once: before anything else is derived for it.
+    pub(super) fn load(&self, generation: &Generation) {
+        self.load_codes_of(generation);
+        if generation.graph_loaded.get().is_some() {
+            return;
+        }
+        let _making = self.making_graph.lock();
+        if generation.graph_loaded.get().is_some() {
+            return;
+        }
+        if let Some((graph, indexed)) = self.read_graph(generation) {
             let _ = generation.graph.set(Arc::new(graph));
             generation.backlog.loaded(indexed);
             self.saved.store(indexed, Ordering::Relaxed);
         }
-        Ok(())
+        let _ = generation.graph_loaded.set(());
+    }
+
+    fn read_graph(&self, generation: &Generation) -> Option<(Graph, u32)> {
+        let slots = generation.codes_loaded.get().copied().filter(|&slots| slots > 0)?;
+        let codes = generation.codes.get()?;
+        let file = self.derived_file("graph", generation)?;
+        let content = self.header(GRAPH, generation, 0).read(&*file)?;
+        if content.slots > slots {
+            return None;
+        }
+        let mut bytes = Buffer::zeroed(usize::try_from(content.length).ok()?);
+        let look = |piece: &[u8]| (crc32c(piece), piece.len() as u64);
+        let pieces = bulk::fill(&*file, HEADER as u64, vec![&mut *bytes], 1, &look).ok()?;
+        if pieces.into_iter().fold(0, |sum, (piece, length)| combine(sum, piece, length)) != content.checksum
+        {
+            return None;
+        }
+        let graph = Graph::from_bytes(
+            Arc::clone(codes),
+            GRAPH_CONNECTIVITY,
+            GRAPH_EXPANSION_ADD,
+            self.shared.graph_threads,
+            &bytes,
+        );
+        Some((graph.ok()?, content.slots))
+    }
+
+    fn derived_file(&self, what: &str, generation: &Generation) -> Option<Arc<dyn File>> {
+        let directory = self.shared.directory.read().clone();
+        self.shared.storage.open(&directory.join(self.file_name(what, generation))).ok()
     }
 
     /// Saves codes and graph when nothing is left to index and a fifth of the graph is not saved.
@@ -130,6 +181,7 @@ impl Collection {
             self.saved.store(indexed, Ordering::Relaxed);
             // Not being able to save costs time at the next start, nothing else.
             let _ = self.save_generation(generation);
+            give_back();
         }
         Ok(Progress::Idle)
     }
@@ -156,20 +208,24 @@ impl Collection {
         // for those it has.
         let indexed = generation.backlog.indexed();
         let coded = generation.coded();
-        let mut content = Vec::new();
-        codes.write_to(coded, &mut content as &mut dyn Write).map_err(failed)?;
-        let header = self.header(CODES, generation, coded).encode(&content);
-        self.write("codes", generation, &header, &content)?;
-        drop(content);
+        self.write(
+            "codes",
+            generation,
+            &self.header(CODES, generation, coded),
+            codes.parts(coded).unwrap_or_default(),
+        )?;
         let content = graph.to_bytes()?;
-        let header = self.header(GRAPH, generation, indexed).encode(&content);
-        self.write("graph", generation, &header, &content)
+        self.write("graph", generation, &self.header(GRAPH, generation, indexed), vec![&content])
     }
 
-    fn write(&self, what: &str, generation: &Generation, header: &[u8], content: &[u8]) -> Result<()> {
+    fn write(&self, what: &str, generation: &Generation, header: &Header, content: Vec<&[u8]>) -> Result<()> {
+        let length = content.iter().map(|part| part.len() as u64).sum();
+        let sum = content.iter().fold(0, |sum, part| combine(sum, crc32c(part), part.len() as u64));
+        let header = header.encode(length, sum);
+        let parts: Vec<&[u8]> = std::iter::once(&header[..]).chain(content).collect();
         let directory = self.shared.directory.read().clone();
         let name = self.file_name(what, generation);
-        replace_file(&*self.shared.storage, &directory, &name, &[header, content])?;
+        replace_file(&*self.shared.storage, &directory, &name, &parts)?;
         // Files of earlier generations of this sub-tenant serve no one any more.
         let prefix = format!("{what}-{}-", self.sub_tenant);
         for other in self.shared.storage.list(&directory).map_err(failed)? {

@@ -33,8 +33,10 @@ pub struct Generation {
     pub graph: OnceLock<Arc<Graph>>,
     /// Which slots the graph holds and which are being added.
     pub backlog: Backlog,
-    /// Whether saved files have been looked for.
-    pub loaded: OnceLock<()>,
+    /// Slots whose saved codes were read; unset until they have been looked for.
+    pub codes_loaded: OnceLock<u32>,
+    /// Whether a saved graph has been looked for.
+    pub graph_loaded: OnceLock<()>,
 }
 
 impl Generation {
@@ -49,7 +51,8 @@ impl Generation {
             coding: Mutex::new(()),
             graph: OnceLock::new(),
             backlog: Backlog::default(),
-            loaded: OnceLock::new(),
+            codes_loaded: OnceLock::new(),
+            graph_loaded: OnceLock::new(),
         }
     }
 

@@ -49,13 +49,13 @@ impl Collection {
         let graph = self.graph(generation, codes)?;
         // A row that is dead for every view to come need not be found; one whose death is being applied does.
         let visible = self.shared.visible.load(Ordering::Acquire);
-        for slot in part {
+        for slot in part.slots.clone() {
             let held = generation.backlog.perhaps_holds(slot) && graph.contains(slot);
             if generation.alive(slot, visible) && !held {
                 graph.add(slot)?;
             }
         }
-        generation.backlog.finish();
+        generation.backlog.finish(&part);
         Ok(Progress::Made)
     }
 

@@ -194,7 +194,8 @@ impl Collection {
             return Ok(Progress::Idle);
         }
         let generation = self.generation();
-        let outcome = self.load(&generation).and_then(|()| match self.index(&generation, workers)? {
+        self.load(&generation);
+        let outcome = self.index(&generation, workers).and_then(|progress| match progress {
             Progress::Made => Ok(Progress::Made),
             Progress::Idle => match self.rebuild(&generation, workers)? {
                 Progress::Made => Ok(Progress::Made),

@@ -21,9 +21,23 @@ pub struct Feed {
 /// start; a window gets no more workers than it has parts of this length.
 const SHORTEST_PART: u32 = 256;
 
+/// No window but the last is shorter.
+const SHORTEST: u32 = 4 * SHORTEST_PART;
+
 impl Feed {
-    /// Most slots that are worth one window: workers wait for each other at its end.
+    /// Most slots of one window: the mark of what is in the graph moves at its end.
     pub const WINDOW: u32 = 8192;
+
+    /// The window that begins at `from`, of slots below `end`. The first one has a worker to itself and is short; so
+    /// are the last ones, so that workers are done at about the same time.
+    pub fn window(from: u32, end: u32) -> Range<u32> {
+        let longest = if from < ALONE {
+            ALONE - from
+        } else {
+            (end.saturating_sub(from) / 2).clamp(SHORTEST, Self::WINDOW)
+        };
+        from..end.min(from.saturating_add(longest))
+    }
 
     /// Divides `window` among at most `workers` workers. A window from the first slots of a generation has
     /// one worker: keep to [`Self::WINDOW`].
@@ -77,6 +91,18 @@ mod tests {
             assert_eq!(next, window.end);
             assert!(feed.part(feed.workers()).is_empty() && feed.part(usize::MAX).is_empty());
         }
+    }
+
+    #[test]
+    fn the_first_window_ends_where_more_workers_may_begin() {
+        assert_eq!(Feed::window(0, u32::MAX), 0..ALONE);
+        assert_eq!(Feed::window(100, 200), 100..200);
+        assert_eq!(Feed::window(ALONE, u32::MAX), ALONE..ALONE + Feed::WINDOW);
+        assert_eq!(Feed::window(u32::MAX - 5, u32::MAX), u32::MAX - 5..u32::MAX);
+        assert_eq!(Feed::window(ALONE, ALONE + 6000), ALONE..ALONE + 3000);
+        assert_eq!(Feed::window(ALONE, ALONE + 1500), ALONE..ALONE + SHORTEST);
+        assert_eq!(Feed::new(Feed::window(0, u32::MAX), 2).workers(), 1);
+        assert_eq!(Feed::new(Feed::window(ALONE, u32::MAX), 2).workers(), 2);
     }
 
     #[test]

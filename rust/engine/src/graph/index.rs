@@ -12,9 +12,16 @@ use super::metric_unsafe::{Asked, STORED_BYTES, on_codes, stored};
 use super::saved;
 use crate::codes::{Codes, QueryCode};
 use crate::error::{Error, Result};
+use crate::memory_unsafe::Buffer;
 
-/// Nodes that the first reservation has room for; every later one doubles.
+/// Nodes that the first reservation has room for.
 const FIRST_CAPACITY: usize = 16_384;
+
+/// Nodes to make room for when `needed` have to fit: an eighth more. Each place takes 16 bytes for its pointers and
+/// about 30 in the table of keys; to make room again copies the pointers, a few milliseconds for a million.
+fn room_for(needed: usize) -> usize {
+    needed.saturating_add(needed / 8).max(FIRST_CAPACITY)
+}
 
 /// Nearest-neighbour links between slots. Holds slots only: codes are shared with the generation, and
 /// which slots are visible is the searcher's to say.
@@ -79,7 +86,7 @@ impl Graph {
         }
         // Loading sets a built-in metric, so ours comes after.
         index.change_metric(on_codes(Arc::clone(&codes)));
-        let capacity = index.size().saturating_add(threads).next_power_of_two().max(FIRST_CAPACITY);
+        let capacity = room_for(index.size().saturating_add(threads));
         index.reserve_capacity_and_threads(capacity, threads).map_err(|e| failed("reserve", &e))?;
         Ok(Self { index, codes, gate: Gate::new(threads), threads })
     }
@@ -114,8 +121,8 @@ impl Graph {
         stats.graph_allocated + stats.vectors_allocated + self.index.capacity() * entry
     }
 
-    /// Adds a slot that has a code and is not in the graph. When room runs out, it is doubled while searches
-    /// are told `None`.
+    /// Adds a slot that has a code and is not in the graph. When room runs out, more is made while
+    /// searches are told `None`.
     ///
     /// # Errors
     /// `GraphFailed` when the slot has no code, is in the graph, or memory ran out; the graph stays usable.
@@ -134,7 +141,7 @@ impl Graph {
             }
             let _turn = self.gate.exclusive();
             if !self.has_room() {
-                let capacity = self.index.capacity().saturating_mul(2).max(FIRST_CAPACITY);
+                let capacity = room_for(self.index.capacity().saturating_add(self.threads));
                 self.index
                     .reserve_capacity_and_threads(capacity, self.threads)
                     .map_err(|e| failed("reserve", &e))?;
@@ -192,7 +199,7 @@ impl Graph {
     ///
     /// # Errors
     /// `GraphFailed` when usearch cannot save.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self) -> Result<Buffer> {
         let _turn = self.gate.read();
         save(&self.index)
     }
@@ -206,8 +213,8 @@ impl Graph {
     }
 }
 
-fn save(index: &Index) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; index.serialized_length()];
+fn save(index: &Index) -> Result<Buffer> {
+    let mut bytes = Buffer::zeroed(index.serialized_length());
     index.save_to_buffer(&mut bytes).map_err(|e| failed("save", &e))?;
     Ok(bytes)
 }

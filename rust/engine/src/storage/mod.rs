@@ -4,6 +4,7 @@
 //! What is written to a file is durable after [`File::sync`]; a name made, changed or removed is durable
 //! after [`Storage::sync_dir`] on the directory it is in (for a rename: the one it went to).
 
+pub mod bulk;
 mod disk;
 mod lock;
 mod map_unsafe;

@@ -261,6 +261,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::{Options, Store};
+    use crate::collection::SearchOptions;
     use crate::storage::memory::MemoryDisk;
     use crate::tenant::Upload;
     use crate::vector::{Dimension, Rows};
@@ -287,5 +288,48 @@ mod tests {
             held.get_or_insert_with(|| store.get(tenant, None, None, 1).unwrap());
         }
         assert_eq!(store.tenants.opened().len(), 2);
+    }
+
+    #[test]
+    fn the_first_search_reads_the_saved_codes_and_does_not_wait_for_the_graph() {
+        const ROWS: usize = 12_000;
+        let disk = std::sync::Arc::new(MemoryDisk::new());
+        let path = Path::new("/data");
+        let open = |index_threads| {
+            Store::open_on(disk.clone(), path, Options { index_threads, ..Options::default() }).unwrap()
+        };
+        let row = |number: usize| [(number as f32).sin(), (number as f32).cos(), 1.0, number as f32 / 1e4];
+        let store = open(1);
+        for first in (0..ROWS).step_by(2000) {
+            let mut rows = Rows::new(Dimension::new(4).unwrap());
+            (first..first + 2000).for_each(|number| rows.extend(&row(number)));
+            let source_id = format!("s{first}");
+            let upload = Upload {
+                sub_tenant: None,
+                source_id,
+                rows,
+                metadata: None,
+                upsert: true,
+                dry_run: false,
+                digest: None,
+            };
+            store.insert("a", upload).unwrap();
+        }
+        assert!(store.wait_indexed("a", None, &|| Ok(())).unwrap());
+        store.close().unwrap();
+        drop(store);
+
+        // Nobody works in the background here.
+        let store = open(0);
+        let tenant = store.tenants.get("a").unwrap();
+        let collection = &tenant.collections()[0];
+        assert_eq!(collection.generation().coded(), 0);
+        let options = SearchOptions { limit: 1, ef: None, exact: false };
+        for number in [0, 5000, ROWS - 1] {
+            let found = tenant.search("default", &row(number), options, &|| Ok(())).unwrap();
+            assert_eq!(found[0].row, number as u64);
+        }
+        let generation = collection.generation();
+        assert_eq!((generation.coded() as usize, generation.graph.get().is_some()), (ROWS, false));
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::format::RowRange;
 use crate::format::checksum::crc32c;
 use crate::log::{Checkpointed, Log, Position};
-use crate::storage::Storage;
+use crate::storage::{Storage, bulk};
 use crate::sync::MutexGuard;
 use crate::vector::{Dimension, Metric};
 
@@ -176,7 +176,8 @@ impl Checkpoint {
     /// The newest checkpoint in `directory` that is whole.
     pub(super) fn newest(storage: &dyn Storage, directory: &Path) -> Result<Option<Self>> {
         for name in names(storage, directory)?.into_iter().rev() {
-            let found = storage.read(&directory.join(name)).ok().and_then(|bytes| Self::decode(&bytes));
+            let found =
+                bulk::read_whole(storage, &directory.join(name)).ok().and_then(|bytes| Self::decode(&bytes));
             if found.is_some() {
                 return Ok(found);
             }
@@ -232,6 +233,7 @@ impl Checkpoint {
         let catalogue = Arc::new(Catalogue::new(Arc::clone(log.segments()), self.incarnation));
         let lsn = self.end.lsn;
         let tenant = Tenant::assemble(surroundings, directory, self.head, catalogue, log, lsn, self.next_row);
+        tenant.catalogue.reserve(self.batches.len());
         let numbers: Vec<u32> =
             self.batches.into_iter().map(|(batch, blocks)| tenant.catalogue.restore(batch, blocks)).collect();
         for saved in self.collections {

@@ -356,6 +356,9 @@ impl Tenant {
         interrupt: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Found>> {
         let Some(collection) = self.existing(sub_tenant)? else { return Ok(Vec::new()) };
+        if !options.exact {
+            collection.load_codes();
+        }
         if !is_ordinary(options) {
             return collection.search(query, options, interrupt);
         }
