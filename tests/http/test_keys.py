@@ -278,7 +278,7 @@ def test_the_first_key_closes_a_running_server(start: Start, tmp_path: Path) -> 
     key = create(tmp_path / "data", "read")
     until(lambda: Client(server.port).get("t").status == 401)
     KeyClient(server.port, key).get("t").ok()
-    server.wait_for_line("has changed: 1 keys")
+    server.wait_for_line("has changed, keys in it: 1")
 
 
 def test_a_revoked_key_is_refused_and_the_others_are_not(start: Start, tmp_path: Path) -> None:
@@ -399,6 +399,7 @@ def test_a_key_given_at_start_closes_the_directory_for_ever(start: Start, tmp_pa
         ("x" * 31, "32..255"),
         ("x y " * 20, "32..255"),
         ("é" * 40, "32..255"),
+        ('"' * 40, "32..255"),
         ("mistyped", "checksum"),
     ],
 )

@@ -12,8 +12,9 @@ __all__ = ["ADMIN_KEY", "AdminKey", "AdminKeyError", "read_admin_key"]
 #: No flag: the command line of a process is everyone's to read.
 ADMIN_KEY = "INGOT_ADMIN_KEY"
 
-# Somebody chose it, and we hash fast: it must be long enough to have been drawn rather than thought of.
-_LONG_ENOUGH = re.compile(r"[!-~]{32,255}", re.ASCII)
+# Somebody chose it, and we hash fast: it must be long enough to have been drawn rather than thought of. Without `"` and
+# `\`, which a log would write in another way.
+_LONG_ENOUGH = re.compile(r"[!#-\[\]-~]{32,255}", re.ASCII)
 
 
 class AdminKeyError(Exception):
@@ -46,7 +47,7 @@ def read_admin_key(environment: Mapping[str, str], file: Path | None) -> AdminKe
 def _admin_key(text: str, source: str) -> AdminKey:
     if not _LONG_ENOUGH.fullmatch(text):
         raise AdminKeyError(
-            f"{source} must be 32..255 visible ASCII characters; `openssl rand -hex 32` makes some"
+            f"{source} must be 32..255 visible ASCII characters, no quotes or backslashes; `openssl rand -hex 32` makes some"
         )
     if has_shape(text) and not is_whole(text):
         raise AdminKeyError(

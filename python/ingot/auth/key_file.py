@@ -112,9 +112,8 @@ def edit_keys(data: Path, change: Callable[[Keys], Keys]) -> Keys:
             _replace(folder, keys)
             return keys
     except OSError as error:
-        raise KeyFileError(
-            f"cannot write {data / KEYS}: {error.strerror}; run this as the user who owns {data}"
-        ) from error
+        hint = f"; run this as the user who owns {data}" if isinstance(error, PermissionError) else ""
+        raise KeyFileError(f"cannot write {data / KEYS}: {error.strerror}{hint}") from error
 
 
 @contextlib.contextmanager

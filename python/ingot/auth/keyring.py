@@ -69,7 +69,7 @@ class Keyring:
             # Remembered even if it cannot be read: it is judged once.
             self._stamp = there
             self._read()
-            said = f"{self._path} has changed: {len(self._keys)} keys"
+            said = f"{self._path} has changed, keys in it: {len(self._keys)}"
         except KeyFileError as error:
             said = f"{error}; until then the keys read before hold"
             if said == self._complaint:
