@@ -52,7 +52,7 @@ PACKAGE_FLOORS: Floors = (
     ("settings", "completions"),
     ("schemas",),
     ("completions",),
-    ("service",),
+    ("service", "auth"),
     ("http",),
     ("cli",),
     ("__main__",),

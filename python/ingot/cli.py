@@ -5,6 +5,7 @@ import importlib.metadata
 import sys
 from collections.abc import Sequence
 
+from ingot.auth.command import KeysError, add_actions, run_action
 from ingot.settings import OneLineParser, SettingsError, add_flags, load
 
 __all__ = ["main"]
@@ -32,6 +33,13 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_flags(serve)
+    keys = commands.add_parser(
+        "keys",
+        help="make, list and revoke the keys of a data directory",
+        description="Makes, lists and revokes the keys of a data directory, beside a running server or without one.",
+        allow_abbrev=False,
+    )
+    add_actions(keys)
     return parser
 
 
@@ -45,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     try:
         settings = load(options)
-    except SettingsError as error:
+        if options["command"] == "keys":
+            return run_action(settings.data, options)
+    except (SettingsError, KeysError) as error:
         return _fail(str(error))
     try:
         # Here, so that a wrong option is answered without loading the engine.

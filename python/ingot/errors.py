@@ -7,7 +7,7 @@
     │   │                                     InvalidLimit DigestMismatch
     │   ├── ShapeError                   422: MissingField UnknownField NotOffered WrongType ConflictingFields
     │   │                                     RaggedRows EmptyEmbeddings TooManyRows TooManyColumns
-    │   └── RequestRefused               4xx: Forbidden MethodNotAllowed BodyTimeout BodyTooLarge
+    │   └── RequestRefused               4xx: Unauthenticated Forbidden MethodNotAllowed BodyTimeout BodyTooLarge
     │                                         MetadataTooLarge UriTooLong UnsupportedMediaType HeadersTooLarge
     ├── NotFoundError (LookupError)      choose another name: TenantNotFound SubTenantNotFound NotFound
     ├── AlreadyExists                    choose another name, or overwrite
@@ -48,6 +48,7 @@ class IngotError(Exception):
     pid: int | None = None
     retry_after: int | None = None
     allow: str | None = None
+    challenge: str | None = None
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -186,6 +187,14 @@ class TooManyColumns(ShapeError):
 
 class RequestRefused(InputError):
     """A request that is refused before its content is looked at."""
+
+
+class Unauthenticated(RequestRefused):
+    """No key, or one that is not good; `challenge` says how keys are sent."""
+
+    status = 401
+    error_code = "UNAUTHENTICATED"
+    challenge: str | None = 'Bearer realm="ingot"'
 
 
 class Forbidden(RequestRefused):

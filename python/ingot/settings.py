@@ -6,6 +6,7 @@ import difflib
 import importlib
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ LogFormat = Literal["text", "json"]
 # The standard library's since 3.11; the same module by its first name before.
 tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d{1,5})?|[a-z]+://\[[0-9a-f:.]+\](:\d{1,5})?")
 _UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
@@ -67,6 +69,17 @@ class Settings:
         int, Rule("bodies held at a time; beyond it uploads get 503", "bytes", at_least=1)
     ] = 1 << 30
     keep_alive: Annotated[float, Rule("how long an idle connection stays open", "seconds", above=0)] = 75.0
+    tls_cert: Annotated[
+        Path | None, Rule("certificate to serve HTTPS with, PEM; read again on SIGHUP", metavar="FILE")
+    ] = None
+    tls_key: Annotated[Path | None, Rule("private key of the certificate, PEM", metavar="FILE")] = None
+    admin_key_file: Annotated[
+        Path | None, Rule("file with a key for everything; or the variable INGOT_ADMIN_KEY", metavar="FILE")
+    ] = None
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Rule("origins of web pages that may use this server, with commas; * is all", metavar="URL,.."),
+    ] = ()
     drain_timeout: Annotated[float, Rule("how long a stop waits for requests in progress", "seconds")] = 30.0
     index_threads: Annotated[int, Rule("threads that build graphs; 0 lets the engine choose")] = 0
     search_threads: Annotated[int, Rule("threads that search; 0 lets the engine choose")] = 0
@@ -94,6 +107,8 @@ def _fields() -> dict[str, _Field]:
     hints = get_type_hints(Settings, include_extras=True)
     for field in dataclasses.fields(Settings):
         kind, rule = get_args(hints[field.name])
+        if kind == Path | None:
+            kind = Path
         found[field.name] = _Field(kind, rule, field.default)
     return found
 
@@ -107,7 +122,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     for name, field in _FIELDS.items():
         flag = "--" + name.replace("_", "-")
         notes = [field.rule.unit] if field.rule.unit else []
-        if field.default is not dataclasses.MISSING:
+        if field.default not in (dataclasses.MISSING, None, ()):
             notes.append(f"default {field.default}")
         text = f"{field.rule.help} ({', '.join(notes)})" if notes else field.rule.help
         if field.kind is bool:
@@ -160,6 +175,8 @@ def _value(field: _Field, raw: Any, source: str) -> Any:
         return _bounded(field, _integer(raw, source), source)
     if field.kind is float:
         return _bounded(field, _seconds(raw, source), source)
+    if field.kind == tuple[str, ...]:
+        return _origins(raw, source)
     if not isinstance(raw, str) or not raw or "\0" in raw:
         raise SettingsError(f"{source} must be text, not {raw!r}")
     if field.kind is Path:
@@ -168,6 +185,17 @@ def _value(field: _Field, raw: Any, source: str) -> Any:
     if choices and raw not in choices:
         raise SettingsError(f"{source} must be one of {', '.join(choices)}, not {raw!r}")
     return raw
+
+
+def _origins(raw: Any, source: str) -> tuple[str, ...]:
+    names = [name.strip() for name in raw.split(",")] if isinstance(raw, str) else raw
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        origins = tuple(name for name in names if name)
+        if all(_ORIGIN.fullmatch(name) for name in origins):
+            return origins
+    raise SettingsError(
+        f"{source} must be origins as browsers send them (https://app.example, no path) or *, not {raw!r}"
+    )
 
 
 def _boolean(raw: Any, source: str) -> bool:

@@ -28,7 +28,7 @@ class ServerProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         # Not the last such line: the address is told once.
-        address = self.wait_for_line(r"listening on http://(?:127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):(\d+)")
+        address = self.wait_for_line(r"listening on https?://(?:127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):(\d+)")
         self.port = int(address.group(1))
 
     def _read(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingot import errors
+from ingot.auth.keyring import Keyring
 from ingot.http.access_log import ServerLog
 from ingot.http.app import App
 from ingot.service import Service
@@ -39,7 +40,7 @@ def serve_and_ask(
     async def main() -> Answer:
         log = ServerLog("text", stream)
         service = make()
-        server = App(Settings(data=tmp_path), service, log).server()
+        server = App(Settings(data=tmp_path), service, Keyring(tmp_path, None, log.event), log).server()
         listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
         port = listening.sockets[0].getsockname()[1]
         answer: Awaitable[Answer] = asyncio.to_thread(ask, Client(port))

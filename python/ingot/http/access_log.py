@@ -14,6 +14,7 @@ import time
 import traceback
 from typing import Any, TextIO
 
+from ingot.auth.key import redacted
 from ingot.http.exchange import Exchange
 from ingot.settings import LogFormat
 
@@ -46,7 +47,9 @@ class _Clock:
 class ServerLog:
     """Writes lines of text or JSON."""
 
-    def __init__(self, format: LogFormat, stream: TextIO | None = None) -> None:
+    def __init__(self, format: LogFormat, stream: TextIO | None = None, secret: str | None = None) -> None:
+        """`secret` is a key that no line may hold, like those that look like one."""
+        self._secret = secret
         self._json = format == "json"
         self._stream = sys.stderr if stream is None else stream
         self._lines: list[str] = []
@@ -62,14 +65,15 @@ class ServerLog:
         x, now, ms = exchange, self._clock.now(), seconds * 1000
         if self._json:
             self._line(
-                f'{{"time": "{now}", "request_id": {json.dumps(x.request_id)}, "key_id": "-", '
+                f'{{"time": "{now}", "request_id": {json.dumps(x.request_id)}, "key_id": "{x.caller.key_id}", '
                 f'"tenant": {json.dumps(x.tenant_id or "-")}, "route": {json.dumps(x.route)}, "status": {status}, '
                 f'"rows": {x.rows}, "bytes": {x.received}, "ms": {ms:.3f}}}'
             )
         else:
             self._line(
-                f"time={now} request_id={_text(x.request_id)} key_id=- tenant={_name(x.tenant_id or '-')} "
-                f"route={_name(x.route)} status={status} rows={x.rows} bytes={x.received} ms={ms:.3f}"
+                f"time={now} request_id={_text(x.request_id)} key_id={x.caller.key_id} "
+                f"tenant={_name(x.tenant_id or '-')} route={_name(x.route)} status={status} "
+                f"rows={x.rows} bytes={x.received} ms={ms:.3f}"
             )
 
     def event(self, message: str, **facts: Any) -> None:
@@ -109,11 +113,17 @@ class ServerLog:
     def _write_batches(self) -> None:
         while (lines := self._batches.get()) is not None:
             try:
-                self._stream.write("\n".join(lines) + "\n")
+                self._stream.write(self._clean("\n".join(lines)) + "\n")
                 self._stream.flush()
             except (OSError, ValueError):
                 # Nobody reads any more; the server lives on.
                 continue
+
+    def _clean(self, text: str) -> str:
+        # Nobody logs a key on purpose; but clients put them where they do not belong, and so do tracebacks.
+        if self._secret is not None:
+            text = text.replace(self._secret, "***")
+        return redacted(text)
 
     def close(self) -> None:
         """Writes what is left; waits a moment at most."""

@@ -92,6 +92,8 @@ def refusal(error: IngotError, request_id: str) -> web.Response:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.allow is not None:
         response.headers["Allow"] = error.allow
+    if error.challenge is not None:
+        response.headers["WWW-Authenticate"] = error.challenge
     return response
 
 

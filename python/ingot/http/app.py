@@ -7,13 +7,17 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from ingot.auth.keyring import Keyring
 from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound
 from ingot.http.access_log import ServerLog
 from ingot.http.answers import refusal
 from ingot.http.connection import HttpServer, answer_as_http11
+from ingot.http.cors import CrossOrigin
 from ingot.http.exchange import Exchange
+from ingot.http.gatekeeper import Gatekeeper
 from ingot.http.guard import LoopbackGuard
 from ingot.http.intake import ClientGone, IntakeGate, drop
+from ingot.http.needs import check_need, is_open, need_of
 from ingot.http.routes import Routes
 from ingot.service import Service
 from ingot.settings import Settings
@@ -38,7 +42,9 @@ def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
         "/healthz": {"GET": routes.alive},
         "/readyz": {"GET": routes.ready},
     }
-    for methods in paths.values():
+    for path, methods in paths.items():
+        if not is_open(path) and need_of(path) is None:
+            raise InternalError(f"nothing says what a key needs for {path}: see `ingot.http.needs`")
         if "GET" in methods:
             methods["HEAD"] = methods["GET"]
     return paths
@@ -47,11 +53,13 @@ def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
 class App:
     """Answers requests."""
 
-    def __init__(self, settings: Settings, service: Service, log: ServerLog) -> None:
+    def __init__(self, settings: Settings, service: Service, keyring: Keyring, log: ServerLog) -> None:
         self._settings = settings
         self._service = service
         self._log = log
-        self._guard = None if settings.insecure else LoopbackGuard()
+        guard = None if settings.insecure else LoopbackGuard(settings.cors_origins)
+        self._gatekeeper = Gatekeeper(keyring, guard)
+        self._cross_origin = CrossOrigin(settings.cors_origins) if settings.cors_origins else None
         self._paths = _table(Routes(service, IntakeGate(settings), log))
 
     def server(self) -> HttpServer:
@@ -81,29 +89,35 @@ class App:
         self._log.request(x, response.status, time.perf_counter() - x.started)
         if self._service.draining:
             response.force_close()
+        if self._cross_origin is not None:
+            self._cross_origin.mark(request, response)
         if not request.content.is_eof():
             await self._finish_early(x, response)
         return response
 
     def _handler(self, x: Exchange) -> Handler:
         request = x.request
-        headers = request.headers
         if request.version[0] != 1:
             answer_as_http11(request)
             raise MalformedBody("this server speaks HTTP/1.1 and HTTP/1.0")
-        if self._guard is not None:
-            self._guard.check(headers.get("Host"), headers.get("Origin"))
         path = request.rel_url.raw_path
         methods = self._paths.get(path)
         if methods is None and "%" in path:
             path = request.rel_url.path
             methods = self._paths.get(path)
+        cross_origin = self._cross_origin
+        preflight = cross_origin is not None and cross_origin.is_preflight(request)
+        if methods is not None:
+            x.route = f"{request.method} {path}"
+        x.caller = self._gatekeeper.admit(request.headers, preflight or is_open(path), x.started)
+        if cross_origin is not None and preflight:
+            return cross_origin.preflight
+        check_need(path, x.caller)
         if methods is None:
             near = difflib.get_close_matches(path[:200], self._paths, n=1, cutoff=0.8)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise NotFound(f"no such path: {_shown(path)}{hint}")
         handler = methods.get(request.method)
-        x.route = f"{request.method} {path}"
         if handler is None:
             allow = ", ".join(sorted(methods))
             raise MethodNotAllowed(f"{path} takes {allow}, not {request.method}", allow=allow)

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from ingot.auth.caller import NOBODY, Caller
 from ingot.http.request_id import request_id
 
 __all__ = ["Exchange"]
@@ -11,6 +12,7 @@ class Exchange:
     """One request on its way through the server."""
 
     __slots__ = (
+        "caller",
         "continued",
         "query",
         "received",
@@ -29,9 +31,20 @@ class Exchange:
         #: The route's name for the log; the path itself is the client's text.
         self.route = "-"
         self.tenant_id: str | None = None
+        #: Who asks; known before the route's handler is.
+        self.caller: Caller = NOBODY
         self.rows = 0
         #: Bytes of the body that arrived.
         self.received = 0
         self.query = request.rel_url.raw_query_string
         #: Whether a client that asked may send its body.
         self.continued = "Expect" not in request.headers
+
+    def name_tenant(self, tenant_id: str | None) -> None:
+        """Notes whose data this is about, as soon as it is known; raises `Forbidden` where the caller has no rights.
+
+        Before anything of the tenant is looked up: whether it exists is not for everyone to know.
+        """
+        self.tenant_id = tenant_id
+        if tenant_id is not None:
+            self.caller.check_tenant(tenant_id)

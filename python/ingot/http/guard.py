@@ -44,16 +44,20 @@ def _names_loopback(authority: str) -> bool:
 class LoopbackGuard:
     """Refuses what does not come from this machine."""
 
-    __slots__ = ()
+    __slots__ = ("_origins",)
+
+    def __init__(self, origins: tuple[str, ...] = ()) -> None:
+        """`origins` are of pages that are let in all the same; each by its name, `*` is none."""
+        self._origins = frozenset(origins)
 
     def check(self, host: str | None, origin: str | None) -> None:
         """Raises `Forbidden` unless `Host` and `Origin`, where sent, name this machine and this server."""
         if host is not None and not _names_loopback(host):
             raise Forbidden(
                 "the Host header does not name this machine: without keys the server answers loopback names only "
-                "(127.0.0.1, localhost, [::1]); `ingot serve --insecure` lifts that"
+                "(127.0.0.1, localhost, [::1]); `ingot keys create` makes one, `ingot serve --insecure` lifts that"
             )
-        if origin is not None and not _same_server(origin, host):
+        if origin is not None and origin not in self._origins and not _same_server(origin, host):
             raise Forbidden("requests from web pages of another origin are refused")
 
 

@@ -102,8 +102,9 @@ class IntakeGate:
         """Counts bytes in; raises `Overloaded` when they do not fit. One body alone always fits."""
         if self._in_flight and self._in_flight + size > self.settings.bytes_in_flight:
             raise Overloaded(
-                f"{self._in_flight} bytes of uploads are in progress, at most "
-                f"{self.settings.bytes_in_flight} are held: try again in a moment"
+                # Not how many are held: they may be those of another tenant.
+                f"uploads in progress fill the {self.settings.bytes_in_flight} bytes that are held at a time: "
+                "try again in a moment"
             )
         self._in_flight += size
 

@@ -58,7 +58,7 @@ class Routes:
             request = early
             if intake.format == "json":
                 request = merge(read_envelope(InsertRequest, body.envelope), parameters)
-                x.tenant_id = request.tenant_id
+                x.name_tenant(request.tenant_id)
             rows = body.rows
             if intake.format == "json":
                 checks.check_matrix(request.embeddings, None if rows is None else rows.shape[0])
@@ -81,7 +81,7 @@ class Routes:
             request = early
             if intake.format == "json":
                 request = merge(read_envelope(SearchRequest, body.envelope), parameters)
-                x.tenant_id = request.tenant_id
+                x.name_tenant(request.tenant_id)
             queries = body.rows
             if intake.format == "json":
                 batch = checks.check_queries(request, None if queries is None else queries.shape[0])
@@ -133,9 +133,10 @@ class Routes:
         """GET /tenants/monitor."""
         request = merge(StatsRequest(), read_parameters(StatsRequest, x.query))
         checks.check_present(request)
-        x.tenant_id = checks.check_tenant(request)
+        tenant_id = checks.check_tenant(request)
+        x.name_tenant(tenant_id)
         self._service.admit()
-        stats = await self._service.stats(x.tenant_id)
+        stats = await self._service.stats(tenant_id)
         return answers.json_response(answers.stats_answer(stats), x.request_id)
 
     async def alive(self, x: Exchange) -> web.StreamResponse:
@@ -175,7 +176,7 @@ class Routes:
         request = merge(struct(), parameters)
         if parameters:
             checks.check_present(request)
-            x.tenant_id = request.tenant_id
+            x.name_tenant(request.tenant_id)
         return request, parameters
 
     async def _fields(self, x: Exchange, struct: type[R]) -> R:
@@ -187,5 +188,5 @@ class Routes:
         with Intake(self._gate, x, ("json",)) as intake:
             body = await intake.read(self._service.body("json", "search"))
         request = merge(read_envelope(struct, body.envelope), parameters)
-        x.tenant_id = request.tenant_id
+        x.name_tenant(request.tenant_id)
         return request

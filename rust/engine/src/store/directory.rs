@@ -9,6 +9,8 @@ use crate::format::FORMAT_VERSION;
 use crate::storage::Storage;
 
 const FORMAT: &str = "FORMAT";
+// Not ours to read or write. A key may be made before the store is; the second is a first that was cut off.
+const KEYS: [&str; 2] = ["keys.json", "keys.json.new"];
 const TENANTS: &str = "tenants";
 const TMP: &str = "tmp";
 const TRASH: &str = "trash";
@@ -43,7 +45,7 @@ impl Directory {
                 }
             };
         }
-        let ours = ["LOCK", TENANTS, TMP, TRASH];
+        let ours = ["LOCK", KEYS[0], KEYS[1], TENANTS, TMP, TRASH];
         let foreign = storage.list(root).map_err(failed)?;
         match foreign.iter().find(|name| !ours.iter().any(|ours| name == ours)) {
             Some(name) => Err(Error::StorageFailed {

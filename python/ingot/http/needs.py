@@ -1,0 +1,41 @@
+"""What each path needs of its caller's key. The server refuses to start with a path that stands nowhere here."""
+
+from ingot.auth.caller import Caller, Right
+
+__all__ = ["ON_A_TENANT", "check_need", "is_open", "need_of"]
+
+#: For whoever comes, key or not. In `/docs` lie the files of the page.
+_OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/"})
+_OPEN_FOLDER = "/docs"
+
+#: The right it takes, on the tenant that the request names.
+ON_A_TENANT: dict[str, Right] = {
+    "/embeddings/insert-raw-embeddings": "write",
+    "/embeddings/search-raw-embeddings": "read",
+    "/embeddings/filter-raw-embeddings": "read",
+    "/embeddings/delete-raw-embeddings": "write",
+    "/ingestion/verify-processing": "read",
+    "/tenants/monitor": "read",
+}
+
+#: The right `admin` on all tenants.
+_ON_ALL_TENANTS = frozenset({"/metrics"})
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no key."""
+    return path in _OPEN or path.rpartition("/")[0] == _OPEN_FOLDER
+
+
+def need_of(path: str) -> Right | None:
+    """The right that a path needs; None for one that needs none, or does not exist."""
+    return "admin" if path in _ON_ALL_TENANTS else ON_A_TENANT.get(path)
+
+
+def check_need(path: str, caller: Caller) -> None:
+    """Raises `Forbidden` where no tenant could make this caller's rights suffice."""
+    right = need_of(path)
+    if right is not None:
+        caller.check_right(right)
+        if right == "admin" and path in _ON_ALL_TENANTS:
+            caller.check_everywhere()
