@@ -14,11 +14,13 @@ from ingot.http.connection import HttpServer, answer_as_http11
 from ingot.http.exchange import Exchange
 from ingot.http.guard import LoopbackGuard
 from ingot.http.intake import ClientGone, IntakeGate, drop
+from ingot.http.pages import Pages
+from ingot.http.playground import FILES
 from ingot.http.routes import Routes
 from ingot.service import Service
 from ingot.settings import Settings
 
-__all__ = ["App"]
+__all__ = ["App", "table"]
 
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
@@ -26,7 +28,7 @@ Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 _GONE = 499
 
 
-def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
+def table(routes: Routes, pages: Pages) -> dict[str, dict[str, Handler]]:
     """Path -> method -> handler; `HEAD` works wherever `GET` does."""
     paths: dict[str, dict[str, Handler]] = {
         "/embeddings/insert-raw-embeddings": {"POST": routes.insert},
@@ -37,6 +39,10 @@ def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
         "/tenants/monitor": {"GET": routes.stats},
         "/healthz": {"GET": routes.alive},
         "/readyz": {"GET": routes.ready},
+        "/": {"GET": pages.home},
+        "/openapi.json": {"GET": pages.openapi},
+        "/docs": {"GET": pages.playground},
+        **{f"/docs/{name}": {"GET": pages.asset} for name in FILES},
     }
     for methods in paths.values():
         if "GET" in methods:
@@ -47,12 +53,15 @@ def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
 class App:
     """Answers requests."""
 
-    def __init__(self, settings: Settings, service: Service, log: ServerLog) -> None:
+    def __init__(
+        self, settings: Settings, service: Service, log: ServerLog, version: str = "unknown"
+    ) -> None:
         self._settings = settings
         self._service = service
         self._log = log
         self._guard = None if settings.insecure else LoopbackGuard()
-        self._paths = _table(Routes(service, IntakeGate(settings), log))
+        pages = Pages(version, settings.body_limit)
+        self._paths = pages.paths = table(Routes(service, IntakeGate(settings), log), pages)
 
     def server(self) -> HttpServer:
         """A server whose connections this app answers."""

@@ -98,7 +98,7 @@ async def _serve(settings: Settings, sockets: list[socket.socket], version: str)
     log = ServerLog(settings.log_format)
     service = Service()
     try:
-        server = App(settings, service, log).server()
+        server = App(settings, service, log, version).server()
         listening = [await loop.create_server(server, sock=sock, backlog=_BACKLOG) for sock in sockets]
         stop = _Stop(loop)
         try:

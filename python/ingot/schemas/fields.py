@@ -3,7 +3,7 @@
 import difflib
 import functools
 import math
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 import msgspec
 from msgspec import Raw
@@ -25,8 +25,9 @@ _WORDS: dict[Any, str] = {
 
 @functools.cache
 def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Name -> type of every field."""
-    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+    """Name -> type of every field, without what its kind says of it."""
+    bare = get_type_hints(struct)
+    return {field.encode_name: bare[field.name] for field in msgspec.structs.fields(struct)}
 
 
 def words(kind: Any) -> str:
