@@ -73,11 +73,11 @@ def convert(name: str, kind: Any, value: Any) -> Any:
             if not isinstance(item, str):
                 refuse_type(f"{name}[{index}]", str | None, json_type(item))
         return value
-    # An integer that was written 1.0 is a number, and no integer.
-    if kind == int | None and isinstance(value, float):
-        refuse_type(name, kind, json_type(value))
     if isinstance(value, float) and not math.isfinite(value):
         refuse_type(name, kind, "a number that no double holds")
+    # 1.0 is an integer, as JSON Schema has it.
+    if kind == int | None and isinstance(value, float) and value.is_integer():
+        return int(value)
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:
