@@ -59,8 +59,6 @@ def settled(fields: dict[str, Any], struct: Any) -> dict[str, Any]:
 
 def without_file_id(metadata: Any) -> Any:
     """The metadata may name the source too, and then the same as `file_id`."""
-    if isinstance(metadata, str):
-        return json.dumps(without_file_id(json.loads(metadata)))
     if isinstance(metadata, dict):
         return {name: value for name, value in metadata.items() if name != "file_id"}
     return metadata
@@ -83,7 +81,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         if isinstance(value, list):
             query[name] = value[:MOST_IN_A_LIST]
     if "document_metadata" in query:
-        query["document_metadata"] = without_file_id(query["document_metadata"])
+        # A parameter is JSON text, not any.
+        query["document_metadata"] = json.dumps({"text": query["document_metadata"]})
     body = case.body
     if isinstance(body, dict) and case.media_type == JSON:
         body = settled(body, struct)

@@ -60,18 +60,23 @@ def parameters(struct: Any, *, required: bool) -> list[dict[str, Any]]:
         if name in struct.VECTORS:
             continue
         said = {key: value for key, value in kind.items() if key != "description"}
-        parameter = {
-            "name": name,
-            "in": "query",
-            "required": required and name in struct.NEEDED,
-            "description": kind.get("description", ""),
-        }
+        description = kind.get("description", "")
         if "object" in _types(said):
-            # JSON text, form-encoded like every parameter.
-            parameter["content"] = {"application/json": {"schema": said}}
-        else:
-            parameter["schema"] = said
-        found.append(parameter)
+            # With `contentMediaType`, which would say more, Swagger UI asks for a file.
+            said = {"type": "string"}
+            description += " As JSON text."
+        if not required and "default" in said:
+            # A page would fill it in, and contradict the body.
+            description += f" Default: {msgspec.json.encode(said.pop('default')).decode()}."
+        found.append(
+            {
+                "name": name,
+                "in": "query",
+                "required": required and name in struct.NEEDED,
+                "description": description,
+                "schema": said,
+            }
+        )
     return found
 
 

@@ -129,6 +129,7 @@ window.playground = SwaggerUIBundle({
       python_async: { title: "Python, async", syntax: "python" },
       javascript: { title: "JavaScript", syntax: "javascript" },
     },
+    languages: ["curl_bash", "python", "python_async", "javascript"],
   },
   plugins: [
     {
