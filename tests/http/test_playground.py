@@ -33,7 +33,7 @@ def test_every_file_of_the_page_is_served_and_kept_in_its_place(client: Client, 
     assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == "'self'"
     for sources in policy.values():
-        assert set(sources.split()) <= {"'none'", "'self'", "'unsafe-inline'", "data:"}, sources
+        assert set(sources.split()) <= {"'none'", "'self'", "data:"}, sources
     head = client.request("HEAD", path)
     assert (head.body, head.headers["content-length"]) == (b"", str(len(answer.body)))
 
