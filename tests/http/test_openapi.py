@@ -15,15 +15,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from ingot import errors, limits
 from ingot.http import operations
-from ingot.http.app import table
 from ingot.http.examples import EXAMPLES, Example
-from ingot.http.pages import Pages
-from ingot.http.routes import Routes
 from ingot.schemas import answers, requests
 from ingot.schemas.described import body_schema
 from ingot.schemas.fields import field_types
 from ingot.settings import Settings
 from tests.http.client import JSON, Answer, Client
+from tests.http.documented import routes
 from tests.http.server import ServerProcess
 
 HTTP_MD = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
@@ -48,11 +46,6 @@ def documented(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
                         for value in parameter["schema"]["enum"]
                     ]
             yield from ((method.upper(), path, operation) for path in paths)
-
-
-def routes() -> dict[str, dict[str, Any]]:
-    """The server's own table, of handlers that nobody will call."""
-    return dict(table(Routes.__new__(Routes), Pages.__new__(Pages)))
 
 
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
