@@ -35,14 +35,14 @@ class Chromium:
 
     def __init__(self, profile: Path) -> None:
         self._port = _free_port()
-        self._log = (profile / "chromedriver.log").open("wb")
-        self._driver = subprocess.Popen(
-            ["chromedriver", f"--port={self._port}"],
-            stdout=self._log,
-            stderr=self._log,
-            env={**os.environ, "HOME": str(profile), "no_proxy": "*"},
-            start_new_session=True,
-        )
+        with (profile / "chromedriver.log").open("wb") as log:
+            self._driver = subprocess.Popen(
+                ["chromedriver", f"--port={self._port}"],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "HOME": str(profile), "no_proxy": "*"},
+                start_new_session=True,
+            )
         self._session = ""
         try:
             self.wait(self._ready, "chromedriver to listen")
@@ -162,4 +162,3 @@ class Chromium:
                 self._call("DELETE", self._session)
         self._driver.terminate()
         self._driver.wait(DEADLINE)
-        self._log.close()

@@ -12,9 +12,9 @@ import schemathesis
 from schemathesis.core import NOT_SET
 from schemathesis.core.parameters import ParameterLocation
 
-from ingot.http.operations import OPERATIONS
 from ingot.schemas.fields import field_types
 from tests.http.client import JSON, NPY, npy
+from tests.http.documented import operation_of
 
 TENANT = "made up"
 # A parameter list as long as a document may have it does not fit a request line.
@@ -67,10 +67,10 @@ def without_file_id(metadata: Any) -> Any:
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Changes a case before it is sent."""
-    operation = OPERATIONS[case.operation.definition.raw["operationId"].rstrip("_0123456789")]
-    struct = operation.struct
-    if struct is None or case.meta is None:
+    operation = operation_of(case.method, case.path)
+    if operation is None or operation.struct is None or case.meta is None:
         return
+    struct = operation.struct
     if not case.meta.generation.mode.is_positive:
         broken = case.meta.components.get(ParameterLocation.BODY)
         if broken is not None and broken.mode.is_negative:
