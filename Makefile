@@ -95,8 +95,14 @@ setup: $(STAMPS)/native
 
 # What a test needs of the operating system is installed here where that is possible.
 system:
-	@command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& { apt-get update -qq; apt-get install -qq -y curl; } >/dev/null 2>&1; } || true
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0; updated=; \
+	for pair in curl:curl chromium:chromium chromedriver:chromium-driver; do \
+		command -v "$${pair%%:*}" >/dev/null && continue; \
+		echo "make: installing $${pair##*:}"; \
+		[ -n "$$updated" ] || apt-get update -qq >/dev/null 2>&1 || true; updated=1; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${pair##*:}" \
+			>/dev/null 2>&1 || true; \
+	done
 
 tools:
 	@need() { echo "make: $$1" >&2; exit 2; }; \

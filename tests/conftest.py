@@ -22,6 +22,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     in_ci = os.environ.get("CI") == "true"
     if item.get_closest_marker("curl") and shutil.which("curl") is None and not in_ci:
         pytest.skip("curl is not installed, and `make test` could not install it")
+    if item.get_closest_marker("chromium") and not in_ci:
+        missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+        if missing:
+            pytest.skip(f"{' and '.join(missing)} not installed, and `make test` could not install it")
 
 
 @pytest.fixture(scope="session")

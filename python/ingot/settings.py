@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, get_args, get_type_hints
 
 from ingot import limits
 
-__all__ = ["OneLineParser", "Settings", "SettingsError", "add_flags", "load"]
+__all__ = ["OneLineParser", "Rule", "Settings", "SettingsError", "add_flags", "described", "load"]
 
 LogFormat = Literal["text", "json"]
 
@@ -114,6 +114,11 @@ def _fields() -> dict[str, _Field]:
 
 
 _FIELDS = _fields()
+
+
+def described() -> dict[str, tuple[Any, Rule, Any]]:
+    """Every setting: its type, what is said about it, its default (`dataclasses.MISSING`: it has to be given)."""
+    return {name: (field.kind, field.rule, field.default) for name, field in _FIELDS.items()}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 import numpy as np
 
+from tests.http.documented import undocumented
+
 INSERT = "/embeddings/insert-raw-embeddings"
 SEARCH = "/embeddings/search-raw-embeddings"
 GET = "/embeddings/filter-raw-embeddings"
@@ -112,7 +114,10 @@ class Client:
             path += "?" + urlencode(params, doseq=True)
         try:
             connection.request(method, path, body, headers or {})
-            return parse_answer(connection.getresponse())
+            answer = parse_answer(connection.getresponse())
+            # Every test of an error is one of the document too.
+            assert undocumented(method, path, answer.status, answer.body) is None
+            return answer
         finally:
             connection.close()
 

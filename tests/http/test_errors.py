@@ -14,7 +14,19 @@ ENGINE = Path(__file__).parents[2] / "rust" / "engine" / "src"
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/embeddings", "/healthz/", "//healthz", "/%2e%2e", "/%C3%A9", "/a%00b"]
+    "path",
+    [
+        "/nope",
+        "/docs/",
+        "/docs/page.html",
+        "/docs/..",
+        "/embeddings",
+        "/healthz/",
+        "//healthz",
+        "/%2e%2e",
+        "/%C3%A9",
+        "/a%00b",
+    ],
 )
 def test_unknown_paths_are_404(client: Client, path: str) -> None:
     client.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()).refused(404, "NOT_FOUND")

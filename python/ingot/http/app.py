@@ -18,11 +18,13 @@ from ingot.http.gatekeeper import Gatekeeper
 from ingot.http.guard import LoopbackGuard
 from ingot.http.intake import ClientGone, IntakeGate, drop
 from ingot.http.needs import check_need, is_open, need_of
+from ingot.http.pages import Pages
+from ingot.http.playground import FILES
 from ingot.http.routes import Routes
 from ingot.service import Service
 from ingot.settings import Settings
 
-__all__ = ["App"]
+__all__ = ["App", "table"]
 
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
@@ -30,7 +32,7 @@ Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 _GONE = 499
 
 
-def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
+def table(routes: Routes, pages: Pages) -> dict[str, dict[str, Handler]]:
     """Path -> method -> handler; `HEAD` works wherever `GET` does."""
     paths: dict[str, dict[str, Handler]] = {
         "/embeddings/insert-raw-embeddings": {"POST": routes.insert},
@@ -41,6 +43,10 @@ def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
         "/tenants/monitor": {"GET": routes.stats},
         "/healthz": {"GET": routes.alive},
         "/readyz": {"GET": routes.ready},
+        "/": {"GET": pages.home},
+        "/openapi.json": {"GET": pages.openapi},
+        "/docs": {"GET": pages.playground},
+        **{f"/docs/{name}": {"GET": pages.asset} for name in FILES},
     }
     for path, methods in paths.items():
         if not is_open(path) and need_of(path) is None:
@@ -53,14 +59,22 @@ def _table(routes: Routes) -> dict[str, dict[str, Handler]]:
 class App:
     """Answers requests."""
 
-    def __init__(self, settings: Settings, service: Service, keyring: Keyring, log: ServerLog) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        service: Service,
+        keyring: Keyring,
+        log: ServerLog,
+        version: str = "unknown",
+    ) -> None:
         self._settings = settings
         self._service = service
         self._log = log
         guard = None if settings.insecure else LoopbackGuard(settings.cors_origins)
         self._gatekeeper = Gatekeeper(keyring, guard)
         self._cross_origin = CrossOrigin(settings.cors_origins) if settings.cors_origins else None
-        self._paths = _table(Routes(service, IntakeGate(settings), log))
+        pages = Pages(version, settings.body_limit)
+        self._paths = pages.paths = table(Routes(service, IntakeGate(settings), log), pages)
 
     def server(self) -> HttpServer:
         """A server whose connections this app answers."""

@@ -127,7 +127,7 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     service = Service()
-    server = App(settings, service, keyring, log).server()
+    server = App(settings, service, keyring, log, version).server()
     tls: dict[str, Any] = {}
     if certificate is not None:
         tls = {"ssl": certificate.context, "ssl_handshake_timeout": _HANDSHAKE_SECONDS}

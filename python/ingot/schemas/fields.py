@@ -3,7 +3,7 @@
 import difflib
 import functools
 import math
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 import msgspec
 from msgspec import Raw
@@ -25,8 +25,9 @@ _WORDS: dict[Any, str] = {
 
 @functools.cache
 def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Name -> type of every field."""
-    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+    """Name -> type of every field, without what its kind says of it."""
+    bare = get_type_hints(struct)
+    return {field.encode_name: bare[field.name] for field in msgspec.structs.fields(struct)}
 
 
 def words(kind: Any) -> str:
@@ -72,11 +73,11 @@ def convert(name: str, kind: Any, value: Any) -> Any:
             if not isinstance(item, str):
                 refuse_type(f"{name}[{index}]", str | None, json_type(item))
         return value
-    # An integer that was written 1.0 is a number, and no integer.
-    if kind == int | None and isinstance(value, float):
-        refuse_type(name, kind, json_type(value))
     if isinstance(value, float) and not math.isfinite(value):
         refuse_type(name, kind, "a number that no double holds")
+    # 1.0 is an integer, as JSON Schema has it.
+    if kind == int | None and isinstance(value, float) and value.is_integer():
+        return int(value)
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:

@@ -1,6 +1,7 @@
 """The fields of every request, as typed structs. `None` is absent; an empty `Raw` is absent.
 
-`LATER` names fields of the contract that come with a later version, and what to do until then.
+`LATER` names fields of the contract that come with a later version, and what to do until then. Each field says by its
+kind what it is; `NEEDED` and `ONE_OF` are the rules of `checks` that no kind can say.
 """
 
 from typing import ClassVar
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from ingot import limits
+from ingot.schemas import kinds
 
 __all__ = [
     "DeleteRequest",
@@ -30,9 +32,14 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, dict=Fal
     LATER: ClassVar[dict[str, str]] = {}
     #: Fields that hold vectors: never a query parameter.
     VECTORS: ClassVar[frozenset[str]] = frozenset()
+    #: Fields that have to be given, beside the vectors.
+    NEEDED: ClassVar[tuple[str, ...]] = ("tenant_id",)
+    #: Fields that exclude each other, and whether one of them has to be given.
+    ONE_OF: ClassVar[tuple[str, ...]] = ()
+    ONE_NEEDED: ClassVar[bool] = False
 
-    tenant_id: str | None = None
-    sub_tenant_id: str | None = None
+    tenant_id: kinds.TenantId | None = None
+    sub_tenant_id: kinds.SubTenantId | None = None
 
 
 class InsertRequest(Request):
@@ -40,12 +47,12 @@ class InsertRequest(Request):
 
     VECTORS = frozenset({"embeddings"})
 
-    embeddings: Raw = Raw()
-    file_id: str | None = None
-    document_metadata: Raw = Raw()
-    upsert: bool | None = None
-    dry_run: bool | None = None
-    crc32c: str | None = None
+    embeddings: kinds.Matrix = Raw()
+    file_id: kinds.FileId | None = None
+    document_metadata: kinds.Metadata = Raw()
+    upsert: kinds.Upsert | None = None
+    dry_run: kinds.DryRun | None = None
+    crc32c: kinds.Crc32c | None = None
 
 
 class SearchRequest(Request):
@@ -57,13 +64,13 @@ class SearchRequest(Request):
         "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 
-    query_embedding: Raw = Raw()
-    query_embeddings: Raw = Raw()
-    limit: int | None = None
-    output_fields: list[str] | None = None
-    exact: bool | None = None
-    ef: int | None = None
-    score_threshold: float | None = None
+    query_embedding: kinds.Query = Raw()
+    query_embeddings: kinds.Queries = Raw()
+    limit: kinds.SearchLimit | None = None
+    output_fields: kinds.OutputFields | None = None
+    exact: kinds.Exact | None = None
+    ef: kinds.Ef | None = None
+    score_threshold: kinds.ScoreThreshold | None = None
 
 
 class GetRequest(Request):
@@ -75,10 +82,12 @@ class GetRequest(Request):
         "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 
-    source_id: str | None = None
-    chunk_ids: list[str] | None = None
-    output_fields: list[str] | None = None
-    limit: int | None = None
+    ONE_OF = ("source_id", "chunk_ids")
+
+    source_id: kinds.SourceId | None = None
+    chunk_ids: kinds.ChunkIds | None = None
+    output_fields: kinds.OutputFields | None = None
+    limit: kinds.PageLimit | None = None
 
 
 class DeleteRequest(Request):
@@ -86,15 +95,21 @@ class DeleteRequest(Request):
 
     LATER = {"filter_expr": f"{_NO_FILTERS}; nothing was deleted: delete by `source_id` or `chunk_ids`"}
 
-    source_id: str | None = None
-    chunk_ids: list[str] | None = None
+    ONE_OF = ("source_id", "chunk_ids")
+    ONE_NEEDED = True
+
+    source_id: kinds.SourceId | None = None
+    chunk_ids: kinds.ChunkIds | None = None
 
 
 class StatusRequest(Request):
     """POST /ingestion/verify-processing."""
 
-    file_id: str | None = None
-    file_ids: list[str] | None = None
+    ONE_OF = ("file_id", "file_ids")
+    ONE_NEEDED = True
+
+    file_id: kinds.FileId | None = None
+    file_ids: kinds.FileIds | None = None
 
 
 class StatsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -102,12 +117,14 @@ class StatsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     LATER: ClassVar[dict[str, str]] = {}
     VECTORS: ClassVar[frozenset[str]] = frozenset()
+    NEEDED: ClassVar[tuple[str, ...]] = ("tenant_id",)
+    ONE_OF: ClassVar[tuple[str, ...]] = ()
+    ONE_NEEDED: ClassVar[bool] = False
 
-    tenant_id: str | None = None
+    tenant_id: kinds.TenantId | None = None
 
 
-#: What `output_fields` may name; everything but `embedding` always comes.
-OUTPUT_FIELDS = ("chunk_id", "source_id", "embedding", "score", "distance", "metadata")
+OUTPUT_FIELDS = kinds.OUTPUT_FIELDS
 
 #: The default and the largest `limit` of a search and of a get.
 SEARCH_LIMIT = (limits.DEFAULT_SEARCH_LIMIT, limits.MAX_SEARCH_LIMIT)

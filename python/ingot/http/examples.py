@@ -1,0 +1,266 @@
+"""Requests and their answers, as the document of the service shows them: what happens in this order on an empty server.
+
+Every number is one that float32, cosine and JSON keep as it is.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["EXAMPLES", "Example"]
+
+TENANT = "playground"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One request and what it is answered."""
+
+    #: The handler that answers, and the method where it has several.
+    handler: str
+    name: str
+    summary: str
+    fields: dict[str, Any]
+    answer: Any
+    status: int = 200
+    method: str = "POST"
+
+
+def _uploaded(file_id: str, rows: int, crc32c: str, **more: Any) -> dict[str, Any]:
+    ids = [f"{file_id}_{row}" for row in range(rows)]
+    return {
+        "success": True,
+        "status": "success",
+        "message": "Embeddings uploaded successfully.",
+        "file_id": file_id,
+        "batch_id": file_id,
+        "chunk_ids": ids,
+        "insert_count": rows,
+        "ids": ids,
+        "error": None,
+        "tenant_id": TENANT,
+        "sub_tenant_id": "default",
+        "dimension": 4,
+        "overwritten": 0,
+        "crc32c": crc32c,
+        **more,
+    }
+
+
+def _refused(error_code: str, message: str, **places: Any) -> dict[str, Any]:
+    return {
+        "detail": {
+            "success": False,
+            "message": message,
+            "error_code": error_code,
+            **places,
+            "request_id": "example",
+        }
+    }
+
+
+def _row(
+    row: int, metadata: dict[str, Any], embedding: list[float] | None = None, **more: Any
+) -> dict[str, Any]:
+    return {
+        "source_id": "article-1",
+        "embedding": {"chunk_id": f"article-1_{row}", "embedding": embedding},
+        **more,
+        "metadata": metadata,
+    }
+
+
+_ROWS = [[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5]]
+_METADATA = {"lang": "en", "year": 2026}
+
+EXAMPLES: tuple[Example, ...] = (
+    Example(
+        "insert",
+        "upload",
+        "Two vectors of a source",
+        {
+            "tenant_id": TENANT,
+            "file_id": "article-1",
+            "embeddings": _ROWS,
+            "document_metadata": _METADATA,
+        },
+        _uploaded("article-1", 2, "a6fab5b8"),
+    ),
+    Example(
+        "insert",
+        "dry_run",
+        "Judged, not stored",
+        {"tenant_id": TENANT, "file_id": "article-2", "embeddings": [[0.0, 1.0, 0.0, 0.0]], "dry_run": True},
+        _uploaded("article-2", 1, "d8607922", dry_run=True),
+    ),
+    Example(
+        "insert",
+        "not_finite",
+        "A number that float32 cannot hold",
+        {"tenant_id": TENANT, "embeddings": [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1e39, 0.0]]},
+        _refused("NON_FINITE_VALUE", "row 1, column 2: 1e+39 is not finite as float32", row=1, column=2),
+        400,
+    ),
+    Example(
+        "insert",
+        "other_dimension",
+        "Another dimension than the tenant's",
+        {"tenant_id": TENANT, "embeddings": [[1.0, 0.0]]},
+        _refused("DIMENSION_MISMATCH", "vectors of dimension 2 were sent, the tenant has dimension 4"),
+        400,
+    ),
+    Example(
+        "insert",
+        "exists",
+        "A source that exists, where `upsert` is false",
+        {
+            "tenant_id": TENANT,
+            "file_id": "article-1",
+            "embeddings": [[0.0, 1.0, 0.0, 0.0]],
+            "upsert": False,
+        },
+        _refused("ALREADY_EXISTS", "a source 'article-1' exists already and `upsert` is false"),
+        409,
+    ),
+    Example(
+        "search",
+        "nearest",
+        "The nearest rows",
+        {"tenant_id": TENANT, "query_embedding": [1.0, 0.0, 0.0, 0.0], "limit": 10},
+        [
+            _row(0, _METADATA, score=1.0, distance=0.0),
+            _row(1, _METADATA, score=0.5, distance=0.5),
+        ],
+    ),
+    Example(
+        "search",
+        "with_vectors",
+        "With vectors, above a score",
+        {
+            "tenant_id": TENANT,
+            "query_embedding": [1.0, 0.0, 0.0, 0.0],
+            "output_fields": ["embedding"],
+            "score_threshold": 0.75,
+        },
+        [_row(0, _METADATA, _ROWS[0], score=1.0, distance=0.0)],
+    ),
+    Example(
+        "search",
+        "unknown_field",
+        "A field that does not exist",
+        {"tenant_id": TENANT, "query_embeding": [1.0, 0.0, 0.0, 0.0]},
+        _refused(
+            "UNKNOWN_FIELD",
+            "unknown field `query_embeding`; did you mean `query_embedding`?",
+            field="query_embeding",
+        ),
+        422,
+    ),
+    Example(
+        "search",
+        "no_tenant",
+        "A tenant that does not exist",
+        {"tenant_id": "nobody", "query_embedding": [1.0, 0.0, 0.0, 0.0]},
+        _refused("TENANT_NOT_FOUND", "no such tenant"),
+        404,
+    ),
+    Example(
+        "get",
+        "source",
+        "The rows of a source",
+        {"tenant_id": TENANT, "source_id": "article-1"},
+        [_row(0, _METADATA), _row(1, _METADATA)],
+    ),
+    Example(
+        "get",
+        "chunks",
+        "Rows by their ids, with vectors",
+        {"tenant_id": TENANT, "chunk_ids": ["article-1_1"], "output_fields": ["embedding"]},
+        [_row(1, _METADATA, _ROWS[1])],
+    ),
+    Example(
+        "status",
+        "one",
+        "One source",
+        {"tenant_id": TENANT, "file_id": "article-1"},
+        {
+            "file_id": "article-1",
+            "indexing_status": "completed",
+            "error_code": None,
+            "success": True,
+            "message": "Stored, durable and searchable.",
+            "indexed_rows": 2,
+            "total_rows": 2,
+        },
+    ),
+    Example(
+        "status",
+        "several",
+        "Several sources, one of them unknown",
+        {"tenant_id": TENANT, "file_ids": ["article-1", "article-9"]},
+        {
+            "statuses": [
+                {
+                    "file_id": "article-1",
+                    "indexing_status": "completed",
+                    "error_code": None,
+                    "success": True,
+                    "message": "Stored, durable and searchable.",
+                    "indexed_rows": 2,
+                    "total_rows": 2,
+                },
+                {
+                    "file_id": "article-9",
+                    "indexing_status": "errored",
+                    "error_code": "NOT_FOUND",
+                    "success": False,
+                    "message": "no such source",
+                },
+            ]
+        },
+    ),
+    Example(
+        "stats",
+        "tenant",
+        "One tenant",
+        {"tenant_id": TENANT},
+        {
+            "tenant_id": TENANT,
+            "dimension": 4,
+            "metric": "cosine",
+            "rows": 2,
+            "indexed_rows": 2,
+            "sources": 1,
+            "sub_tenants": {"default": 2},
+        },
+        method="GET",
+    ),
+    Example("alive", "alive", "The process lives", {}, {"status": "ok"}, method="GET"),
+    Example("ready", "ready", "Writes are taken", {}, {"status": "ok"}, method="GET"),
+    Example(
+        "delete",
+        "chunk",
+        "One row",
+        {"tenant_id": TENANT, "chunk_ids": ["article-1_1"]},
+        {"delete_count": 1, "success": True, "error": None},
+    ),
+    Example(
+        "delete",
+        "nothing_selected",
+        "Nothing selected",
+        {"tenant_id": TENANT},
+        _refused(
+            "MISSING_FIELD",
+            "nothing selected, nothing deleted: send `source_id` or `chunk_ids`",
+            field="source_id",
+        ),
+        422,
+    ),
+    Example(
+        "delete",
+        "source",
+        "A source, whole",
+        {"tenant_id": TENANT, "source_id": "article-1"},
+        {"delete_count": 1, "success": True, "error": None},
+        method="DELETE",
+    ),
+)

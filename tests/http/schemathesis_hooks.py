@@ -1,0 +1,110 @@
+"""What OpenAPI cannot say of a request, put right in those that schemathesis makes up to be accepted.
+
+Each rule names what the document says of it in words alone. Requests that are to be refused are sent as they are, but
+for the parameters beside a broken body: they may stand in for what it lacks.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import schemathesis
+from schemathesis.core import NOT_SET
+from schemathesis.core.parameters import ParameterLocation
+
+from ingot.schemas.fields import field_types
+from tests.http.client import JSON, NPY, npy
+from tests.http.documented import operation_of
+
+TENANT = "made up"
+# A parameter list as long as a document may have it does not fit a request line.
+MOST_IN_A_LIST = 20
+
+
+def dimension(tenant_id: Any) -> int:
+    """A tenant has one dimension."""
+    return 1 + len(str(tenant_id)) % 5
+
+
+def row(numbers: list[Any], tenant_id: Any) -> list[Any]:
+    """Numbers as a row of the tenant's dimension that is not all zero as float32."""
+    width = dimension(tenant_id)
+    some = ([*numbers, *[1.0] * width])[:width]
+    with np.errstate(over="ignore"):
+        zero = not np.array(some, dtype=np.float64).astype(np.float32).any()
+    return [1.0, *some[1:]] if zero else some
+
+
+def no_longer(name: str, value: Any) -> Any:
+    """Ids have a limit in bytes; JSON Schema counts characters."""
+    most = {"tenant_id": 255, "sub_tenant_id": 255, "chunk_ids": 520}.get(name, 512)
+    if isinstance(value, str):
+        return value.encode(errors="replace")[:most].decode(errors="ignore")
+    if isinstance(value, list):
+        return [no_longer(name, one) for one in value]
+    return value
+
+
+def settled(fields: dict[str, Any], struct: Any) -> dict[str, Any]:
+    """Fields within their limits in bytes, the first of those that exclude each other, a digest that is not made up."""
+    found = {
+        name: no_longer(name, value) if name.endswith(("_id", "_ids")) else value
+        for name, value in fields.items()
+        if name != "crc32c"
+    }
+    for other in [name for name in struct.ONE_OF if found.get(name) is not None][1:]:
+        del found[other]
+    return found
+
+
+def without_file_id(metadata: Any) -> Any:
+    """The metadata may name the source too, and then the same as `file_id`."""
+    if isinstance(metadata, dict):
+        return {name: value for name, value in metadata.items() if name != "file_id"}
+    return metadata
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Changes a case before it is sent."""
+    operation = operation_of(case.method, case.path)
+    if operation is None or operation.struct is None or case.meta is None:
+        return
+    struct = operation.struct
+    if not case.meta.generation.mode.is_positive:
+        broken = case.meta.components.get(ParameterLocation.BODY)
+        if broken is not None and broken.mode.is_negative:
+            case.query = {}
+        return
+    query = settled(dict(case.query or {}), struct)
+    for name, value in query.items():
+        if isinstance(value, list):
+            query[name] = value[:MOST_IN_A_LIST]
+    if "document_metadata" in query:
+        # A parameter is JSON text, not any.
+        query["document_metadata"] = json.dumps({"text": query["document_metadata"]})
+    body = case.body
+    if isinstance(body, dict) and case.media_type == JSON:
+        body = settled(body, struct)
+        if "document_metadata" in body:
+            body["document_metadata"] = without_file_id(body["document_metadata"])
+        # The same field in body and parameter has to be the same value.
+        given = {name for name, value in body.items() if value is not None}
+        if given & set(struct.ONE_OF):
+            given |= set(struct.ONE_OF)
+        query = {name: value for name, value in query.items() if name not in given}
+        tenant_id = body["tenant_id"]
+        if "embeddings" in body:
+            body["embeddings"] = [row(numbers, tenant_id) for numbers in body["embeddings"]]
+        if "query_embedding" in body:
+            body["query_embedding"] = row(body["query_embedding"], tenant_id)
+        case.body = body
+    else:
+        # Without a JSON body what is required has to be a parameter.
+        query.setdefault("tenant_id", TENANT)
+        if struct.ONE_NEEDED and not set(query) & set(struct.ONE_OF):
+            query[struct.ONE_OF[0]] = "a"
+        if case.media_type == NPY and body is not NOT_SET:
+            ones = np.ones(dimension(query["tenant_id"]), dtype=np.float32)
+            case.body = npy(ones[None] if "embeddings" in field_types(struct) else ones)
+    case.query = query
