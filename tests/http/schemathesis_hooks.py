@@ -94,15 +94,17 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             given |= set(struct.ONE_OF)
         query = {name: value for name, value in query.items() if name not in given}
         tenant_id = body["tenant_id"]
-        if "embeddings" in body:
-            body["embeddings"] = [row(numbers, tenant_id) for numbers in body["embeddings"]]
-        if "query_embedding" in body:
-            body["query_embedding"] = row(body["query_embedding"], tenant_id)
+        for name in struct.VECTORS:
+            match body.get(name):
+                case [[*_], *_] as rows:
+                    body[name] = [row(numbers, tenant_id) for numbers in rows]
+                case [*numbers]:
+                    body[name] = row(numbers, tenant_id)
         case.body = body
     else:
         # Without a JSON body what is required has to be a parameter.
         query.setdefault("tenant_id", TENANT)
-        if struct.ONE_NEEDED and not set(query) & set(struct.ONE_OF):
+        if struct.ONE_NEEDED and not struct.VECTORS and not set(query) & set(struct.ONE_OF):
             query[struct.ONE_OF[0]] = "a"
         if case.media_type == NPY and body is not NOT_SET:
             ones = np.ones(dimension(query["tenant_id"]), dtype=np.float32)

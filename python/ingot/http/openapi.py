@@ -7,8 +7,7 @@ tree of errors their refusals, the limits and settings theirs; `examples` shows 
 import dataclasses
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import orjson
@@ -112,12 +111,19 @@ _HEADERS: dict[str, Any] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },
+    "WWW-Authenticate": {
+        "description": "How keys are sent.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "Location": {"required": True, "schema": {"type": "string", "format": "uri-reference"}},
 }
 
 
 def _headers(status: int) -> dict[str, Any]:
     names = ["X-Request-Id"]
+    if status == 401:
+        names.append("WWW-Authenticate")
     if status in (429, 503):
         names.append("Retry-After")
     if status in (301, 302, 307, 308):
@@ -206,7 +212,7 @@ def _answers(examples: Mapping[str, Example], status: int) -> dict[str, Any]:
 
 def _reference(answer: Any) -> dict[str, Any]:
     if isinstance(answer, tuple):
-        return {"oneOf": [_reference(one) for one in answer]}
+        return {"anyOf": [_reference(one) for one in answer]}
     schema: dict[str, Any] = msgspec.json.schema_components(
         [answer], ref_template="#/components/schemas/{name}"
     )[0][0]
@@ -273,12 +279,13 @@ def _settings() -> dict[str, Any]:
         choices = get_args(kind)
         told[name] = {
             "description": rule.help,
-            "type": "string" if choices else _KINDS[kind],
-            **({"enum": list(choices)} if choices else {}),
+            "type": _KINDS.get(kind, "string"),
+            **({"enum": list(choices)} if get_origin(kind) is Literal else {}),
             **({"unit": rule.unit} if rule.unit else {}),
             **({} if default is dataclasses.MISSING else {"default": default}),
         }
     return told
 
 
-_KINDS: dict[Any, str] = {Path: "string", str: "string", bool: "boolean", int: "integer", float: "number"}
+# Text, where nothing else stands here.
+_KINDS: dict[Any, str] = {bool: "boolean", int: "integer", float: "number", tuple[str, ...]: "array"}

@@ -96,6 +96,8 @@ def refusals(operation: Operation) -> dict[int, list[str]]:
     """Status -> the error codes that an operation may answer with it."""
     found: dict[int, list[str]] = {}
     for code, cls in codes().items():
+        if operation.public and cls.status == 401:
+            continue
         traits = _ONLY.get(cls)
         if traits is None or traits & operation.traits:
             found.setdefault(cls.status, []).append(code)

@@ -37,7 +37,7 @@ def _given(name: str) -> dict[str, Any]:
 
 def body_schema(struct: Any) -> dict[str, Any]:
     """The JSON object that a request struct is read from."""
-    needed = [*struct.NEEDED, *struct.VECTORS]
+    needed = [*struct.NEEDED, *sorted(struct.VECTORS - set(struct.ONE_OF))]
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {
