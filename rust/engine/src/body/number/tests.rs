@@ -97,6 +97,8 @@ fn hard_cases_round_once() {
         "18446744073709551616",
         "0.1234567890123456789",
         "0.12345678901234567890123",
+        "0.98765432109876543210",
+        "9.8765432109876543210",
         "0.0000000001234567890123456789",
         "123456789012345678.9",
         "1234567890123456789.5",
@@ -164,6 +166,35 @@ fn random_numbers_round_once() {
         check(&format!("{}.{}", random() % 1000, random()));
         check(&format!("0.{:020}", random()));
         check(&format!("{}e{}", random() >> (random() % 64), random() as i8));
+    }
+}
+
+#[test]
+fn plain_numbers_are_read_up_to_the_first_that_is_another() {
+    let plain = ["0.1", "-0.25", "0.012345678", "-0.0012345678901234567", "9.5"];
+    for separator in [",", ", "] {
+        for last in
+            ["1.5e-3", "12.5", "7", "0.12345678901234567890123", "-.5", "1.", "\"a\"", "0.5]", "0.5 ,"]
+        {
+            let plain_text = plain.map(|text| text.to_owned() + separator).concat();
+            let input = format!("{plain_text}{last},{}", "7".repeat(WINDOW));
+            let (mut at, mut places) = (0, [f32::NAN; 8]);
+            let count = fill(input.as_bytes(), &mut at, &mut places);
+            if count == 0 {
+                // A processor for which there is only the other way.
+                return;
+            }
+            assert_eq!((count, at), (plain.len(), plain_text.len()), "{input}");
+            for (text, value) in plain.iter().zip(places) {
+                assert_eq!(value.to_bits(), text.parse::<f32>().unwrap().to_bits(), "{text}");
+            }
+            assert!(places[count..].iter().all(|place| place.is_nan()));
+            // No further than there are places for, nor than the window reaches.
+            let (mut at, mut places) = (0, [f32::NAN; 2]);
+            assert_eq!(fill(input.as_bytes(), &mut at, &mut places), 2);
+            let (mut at, mut places) = (0, [f32::NAN; 8]);
+            assert_eq!(fill(&input.as_bytes()[..WINDOW - 1], &mut at, &mut places), 0);
+        }
     }
 }
 
