@@ -259,9 +259,12 @@ impl Tenants {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use super::super::{Options, Store};
     use crate::collection::SearchOptions;
+    use crate::format::name::tenant_folder;
+    use crate::storage::Storage;
     use crate::storage::memory::MemoryDisk;
     use crate::tenant::Upload;
     use crate::vector::{Dimension, Rows};
@@ -269,8 +272,7 @@ mod tests {
     #[test]
     fn a_tenant_that_somebody_holds_does_not_keep_the_others_open() {
         let options = Options { max_open_tenants: 2, ..Options::default() };
-        let store =
-            Store::open_on(std::sync::Arc::new(MemoryDisk::new()), Path::new("/data"), options).unwrap();
+        let store = Store::open_on(Arc::new(MemoryDisk::new()), Path::new("/data"), options).unwrap();
         let mut held = None;
         for tenant in ["held", "a", "b", "c", "d"] {
             let mut rows = Rows::new(Dimension::new(2).unwrap());
@@ -290,23 +292,27 @@ mod tests {
         assert_eq!(store.tenants.opened().len(), 2);
     }
 
-    #[test]
-    fn the_first_search_reads_the_saved_codes_and_does_not_wait_for_the_graph() {
-        const ROWS: usize = 12_000;
-        let disk = std::sync::Arc::new(MemoryDisk::new());
-        let path = Path::new("/data");
-        let open = |index_threads| {
-            Store::open_on(disk.clone(), path, Options { index_threads, ..Options::default() }).unwrap()
-        };
-        let row = |number: usize| [(number as f32).sin(), (number as f32).cos(), 1.0, number as f32 / 1e4];
-        let store = open(1);
+    const ROWS: usize = 12_000;
+
+    fn row(number: usize) -> [f32; 4] {
+        [(number as f32).sin(), (number as f32).cos(), 1.0, number as f32 / 1e4]
+    }
+
+    fn open(disk: &Arc<MemoryDisk>, index_threads: usize) -> Arc<Store> {
+        let options = Options { index_threads, ..Options::default() };
+        Store::open_on(Arc::<MemoryDisk>::clone(disk), Path::new("/data"), options).unwrap()
+    }
+
+    /// A disk with a tenant whose codes and graph are saved.
+    fn indexed() -> Arc<MemoryDisk> {
+        let disk = Arc::new(MemoryDisk::new());
+        let store = open(&disk, 1);
         for first in (0..ROWS).step_by(2000) {
             let mut rows = Rows::new(Dimension::new(4).unwrap());
             (first..first + 2000).for_each(|number| rows.extend(&row(number)));
-            let source_id = format!("s{first}");
             let upload = Upload {
                 sub_tenant: None,
-                source_id,
+                source_id: format!("s{first}"),
                 rows,
                 metadata: None,
                 upsert: true,
@@ -317,10 +323,12 @@ mod tests {
         }
         assert!(store.wait_indexed("a", None, &|| Ok(())).unwrap());
         store.close().unwrap();
-        drop(store);
+        disk
+    }
 
-        // Nobody works in the background here.
-        let store = open(0);
+    /// Searches with nobody working in the background; how many slots have a code then, and whether there is a graph.
+    fn search(disk: &Arc<MemoryDisk>) -> (usize, bool) {
+        let store = open(disk, 0);
         let tenant = store.tenants.get("a").unwrap();
         let collection = &tenant.collections()[0];
         assert_eq!(collection.generation().coded(), 0);
@@ -330,6 +338,32 @@ mod tests {
             assert_eq!(found[0].row, number as u64);
         }
         let generation = collection.generation();
-        assert_eq!((generation.coded() as usize, generation.graph.get().is_some()), (ROWS, false));
+        (generation.coded() as usize, generation.graph.get().is_some())
+    }
+
+    #[test]
+    fn the_first_search_reads_the_saved_codes_and_does_not_wait_for_the_graph() {
+        assert_eq!(search(&indexed()), (ROWS, false));
+    }
+
+    #[test]
+    fn saved_codes_that_do_not_fit_in_every_respect_are_as_none() {
+        let disk = indexed();
+        let path = Path::new("/data/tenants").join(tenant_folder("a")).join("codes-0-0");
+        let file = disk.open(&path).unwrap();
+        let length = file.len().unwrap();
+        for at in [0, 40, 44, 63, 64, length / 2, length - 1] {
+            let mut byte = [0];
+            file.read_at(at, &mut byte).unwrap();
+            file.write_at(at, &[&[byte[0] ^ 1]]).unwrap();
+            assert_eq!(search(&disk), (0, false), "byte {at} of {length}");
+            file.write_at(at, &[&byte]).unwrap();
+        }
+        file.set_len(length + 1).unwrap();
+        assert_eq!(search(&disk), (0, false), "a longer file");
+        file.set_len(length).unwrap();
+        assert_eq!(search(&disk), (ROWS, false));
+        file.set_len(length - 1).unwrap();
+        assert_eq!(search(&disk), (0, false), "a shorter file");
     }
 }
