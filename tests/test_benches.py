@@ -109,6 +109,12 @@ def test_where_ours_does_not_lead_it_is_said() -> None:
     ]
 
 
+def test_a_row_that_one_search_missed_was_not_seen_at_once() -> None:
+    assert OURS.seen_at_once is None
+    assert replace(OURS, samples={"visible_at_once": [1.0, 1.0]}).seen_at_once is True
+    assert replace(OURS, samples={"visible_at_once": [1.0, 0.95]}).seen_at_once is False
+
+
 def test_memory_alone_acknowledges_nothing_row_by_row() -> None:
     assert column("singles").best(OTHER) is None
     assert table.leaders([OURS, OTHER], column("singles")) == {"ingot"}

@@ -25,6 +25,12 @@ class Result:
         """One more sample."""
         self.samples.setdefault(measure, []).append(value)
 
+    @property
+    def seen_at_once(self) -> bool | None:
+        """Whether the first search after a row's acknowledgement found it, every time; None if nobody looked."""
+        shares = self.samples.get("visible_at_once")
+        return min(shares) == 1.0 if shares else None
+
     def middle(self, measure: str) -> float | None:
         """The median of the rounds."""
         of = self.samples.get(measure)

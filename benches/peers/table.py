@@ -26,6 +26,7 @@ def lines(results: Sequence[Result]) -> list[str]:
                 told.append(
                     f"    {column.title:<28} {shown(column, best):>12}   median {shown(column, middle)}"
                 )
+        told.append(f"    {'the next search finds it':<28} {yes(one.seen_at_once):>12}")
         told.append(f"    {'replace is atomic':<28} {yes(one.atomic):>12}")
     return told
 
@@ -37,10 +38,10 @@ def markdown(results: Sequence[Result]) -> list[str]:
         "",
         *_table(results, DAILY),
         "",
-        "| | survives a power cut once acknowledged | replaces a document at once | settings |",
-        "|---|---|---|---|",
+        "| | survives a power cut once acknowledged | the next search finds it | a replacement is atomic | settings |",
+        "|---|---|---|---|---|",
         *(
-            f"| {one.title} | {one.trouble or durability(one)} | {yes(one.atomic)} | "
+            f"| {one.title} | {one.trouble or durability(one)} | {yes(one.seen_at_once)} | {yes(one.atomic)} | "
             f"{one.settings}, search ef {one.ef or NOTHING} |"
             for one in results
         ),

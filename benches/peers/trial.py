@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def searches(store: Contestant, data: Data, clients: int) -> float:
         search = store.searcher()
         for query in data.queries[:50]:
             search(query)
-        start.wait()
+        start.wait(60)
         deadline = time.perf_counter() + SEARCHING
         count = 0
         while time.perf_counter() < deadline:
@@ -129,7 +130,7 @@ def searches(store: Contestant, data: Data, clients: int) -> float:
     threads = [threading.Thread(target=client, args=[number]) for number in range(clients)]
     for thread in threads:
         thread.start()
-    start.wait()
+    start.wait(60)
     began = time.perf_counter()
     for thread in threads:
         thread.join()
@@ -205,14 +206,14 @@ def documents(store: Contestant, data: Data, first: int, samples: dict[str, floa
         store.insert(one, rows)
     try:
         took = []
-        for one, rows in zip(firsts, new, strict=True):
-            took.append(clocked(lambda one=one, rows=rows: store.replace(one, DOCUMENT, rows)))  # type: ignore[misc]
-            if one + 3 not in search(rows[3]) or one + 95 in search(old[firsts.index(one)][95]):
+        for one, before, rows in zip(firsts, old, new, strict=True):
+            took.append(clocked(partial(store.replace, one, DOCUMENT, rows)))
+            if one + 3 not in search(rows[3]) or one + 95 in search(before[95]):
                 raise RuntimeError("a replaced document is not what it should be")
         samples["replace"] = min(took)
         took = []
         for one, rows in zip(firsts, new, strict=True):
-            took.append(clocked(lambda one=one: store.delete(one, REPLACEMENT)))  # type: ignore[misc]
+            took.append(clocked(partial(store.delete, one, REPLACEMENT)))
             if one + 3 in search(rows[3]):
                 raise RuntimeError("a deleted document is found")
         samples["delete"] = min(took)

@@ -55,9 +55,13 @@ class Store(Contestant):
         self._collection.query(query_embeddings=[[1.0] * self.dimension], n_results=1, include=[])
 
     def widen(self, ef: int) -> None:
-        """A change of the collection."""
+        """A change of the collection, which a running server does not follow: it is started again."""
+        if ef == self.ef:
+            return
         super().widen(ef)
         self._collection.modify(configuration={"hnsw": {"ef_search": ef}})
+        self.stop()
+        self.start()
 
     def searcher(self) -> Searcher:
         """One request a query, a client for each thread."""
