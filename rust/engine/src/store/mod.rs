@@ -14,7 +14,7 @@ use crate::collection::SearchOptions;
 use crate::error::{Error, Result};
 use crate::exact;
 use crate::indexer::Indexer;
-use crate::limits::MAX_LIMIT;
+use crate::limits::{GRAPH_FROM_ROWS, MAX_LIMIT};
 use crate::log::Sizes;
 use crate::pool::Pool;
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
@@ -41,6 +41,8 @@ pub struct Options {
     pub commit_threads: usize,
     /// Threads that may search one graph at one moment.
     pub graph_threads: usize,
+    /// A collection of fewer rows gets no graph: its codes are scanned.
+    pub graph_from_rows: usize,
     /// Tenants that are kept open; by default a quarter of the descriptors the process may have, 16 to 4096.
     pub max_open_tenants: usize,
     /// Whether a first upload makes its tenant.
@@ -58,6 +60,7 @@ impl Default for Options {
             search_threads: cores,
             commit_threads: cores.max(4),
             graph_threads: 4 * cores + 8,
+            graph_from_rows: GRAPH_FROM_ROWS,
             max_open_tenants: most_open(descriptor_limit()),
             auto_create_tenants: true,
             sizes: Sizes::default(),
@@ -89,7 +92,7 @@ pub struct Store {
     tenants: Tenants,
     indexer: Arc<Indexer>,
     commits: Pool,
-    searches: Pool,
+    searches: Arc<Pool>,
     closed: AtomicBool,
     /// Held for reading by whoever may write to the directory; to close is to hold it alone.
     writing: RwLock<()>,
@@ -126,19 +129,22 @@ impl Store {
     ) -> Result<Arc<Self>> {
         let directory = Directory::prepare(Arc::clone(&storage), path)?;
         let indexer = Arc::new(Indexer::new(options.index_threads)?);
+        let failed = |cause| Error::storage("starting threads", &cause);
+        let searches = Arc::new(Pool::new("ingot-search", options.search_threads).map_err(failed)?);
         let surroundings = Surroundings {
             storage,
+            helpers: Arc::clone(&searches),
             indexer: Arc::clone(&indexer),
             sizes: options.sizes,
+            graph_from_rows: options.graph_from_rows,
             graph_threads: options.graph_threads + options.index_threads + options.search_threads,
         };
-        let failed = |cause| Error::storage("starting threads", &cause);
         Ok(Arc::new(Self {
             tenants: Tenants::new(directory.clone(), surroundings, &options),
             directory,
             indexer,
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
-            searches: Pool::new("ingot-search", options.search_threads).map_err(failed)?,
+            searches,
             closed: AtomicBool::new(false),
             writing: RwLock::new(()),
             lock: Mutex::new(lock),
@@ -297,7 +303,7 @@ impl Store {
         }
     }
 
-    /// The rows nearest to each query, in query order.
+    /// The rows nearest to each query, in query order; all at one snapshot.
     ///
     /// # Errors
     /// What is wrong with the queries; [`Error::TenantNotFound`]; [`Error::CorruptData`]; what `interrupt` returns.
@@ -323,17 +329,18 @@ impl Store {
             });
         }
         check_queries(queries, tenant.metric())?;
-        (0..queries.len())
-            .map(|index| {
-                let found = tenant.search(name, queries.row(index), search.options, interrupt)?;
+        let found = tenant.search(name, queries, search.options, interrupt)?;
+        interrupt()?;
+        Ok(found
+            .into_iter()
+            .map(|found| {
                 let mut hits = Hits::new(Arc::clone(&tenant), found);
                 if let Some(threshold) = search.score_threshold {
                     hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
                 }
-                interrupt()?;
-                Ok(hits)
+                hits
             })
-            .collect()
+            .collect())
     }
 
     /// Runs `job` on a search thread.

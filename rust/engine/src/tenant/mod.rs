@@ -25,9 +25,10 @@ use crate::format::draft::Draft;
 use crate::format::record::Kind;
 use crate::indexer::Indexer;
 use crate::log::{AppendError, Log, Sizes};
+use crate::pool::Pool;
 use crate::storage::Storage;
 use crate::sync::{Condvar, Mutex, RwLock};
-use crate::vector::{Dimension, Metric};
+use crate::vector::{Dimension, Metric, Rows};
 use sequencer::{Applied, Sequencer};
 
 /// Who is told how a request ended; called once, on any thread.
@@ -47,6 +48,10 @@ pub struct Surroundings {
     pub sizes: Sizes,
     /// Threads that may use a graph at one moment.
     pub graph_threads: usize,
+    /// Slots from which on a collection gets a graph.
+    pub graph_from_rows: usize,
+    /// Threads that take part in searches when they have nothing else to do.
+    pub helpers: Arc<Pool>,
 }
 
 /// One tenant, open.
@@ -183,6 +188,8 @@ impl Tenant {
             metric: head.metric,
             incarnation: log.incarnation(),
             graph_threads: surroundings.graph_threads,
+            graph_from_rows: surroundings.graph_from_rows,
+            helpers: Arc::clone(&surroundings.helpers),
             storage: Arc::clone(&surroundings.storage),
             directory: Arc::new(RwLock::new(directory.to_owned())),
         };
@@ -340,19 +347,19 @@ impl Tenant {
         }
     }
 
-    /// The rows nearest to `query` in a sub-tenant, best first.
+    /// The rows nearest to each query in a sub-tenant, best first; all at one snapshot.
     ///
     /// # Errors
     /// [`Error::SubTenantNotFound`]; [`Error::DimensionMismatch`]; [`Error::CorruptData`]; what `interrupt` returns.
     pub fn search(
         &self,
         sub_tenant: &str,
-        query: &[f32],
+        queries: &Rows,
         options: SearchOptions,
         interrupt: &dyn Fn() -> Result<()>,
-    ) -> Result<Vec<Found>> {
-        let Some(collection) = self.existing(sub_tenant)? else { return Ok(Vec::new()) };
-        collection.search(query, options, interrupt)
+    ) -> Result<Vec<Vec<Found>>> {
+        let Some(collection) = self.existing(sub_tenant)? else { return Ok(vec![Vec::new(); queries.len()]) };
+        collection.search(queries, options, interrupt)
     }
 
     /// The collection of a sub-tenant; `None` for the default one before its first row.
