@@ -15,6 +15,9 @@ pub struct Int8Query {
     /// The instruction takes one side unsigned: rows are moved up by 128, which adds this to every product.
     #[cfg(target_arch = "x86_64")]
     excess: i32,
+    /// What [`has_vnni`] said: asked once, since the graph measures slot by slot.
+    #[cfg(target_arch = "x86_64")]
+    vnni: bool,
 }
 
 impl Int8Query {
@@ -30,6 +33,8 @@ impl Int8Query {
             inverse_norm,
             #[cfg(target_arch = "x86_64")]
             excess,
+            #[cfg(target_arch = "x86_64")]
+            vnni: has_vnni(),
         }
     }
 
@@ -37,7 +42,7 @@ impl Int8Query {
     #[inline]
     pub fn distance(&self, row: &[u8], inverse_norm: f32) -> f32 {
         #[cfg(target_arch = "x86_64")]
-        if row.len() == self.columns && has_vnni() {
+        if self.vnni && row.len() == self.columns {
             // SAFETY: the processor has the instructions, and the row is as wide as the query.
             return unsafe { vnni::distance(self, row, inverse_norm) };
         }
