@@ -14,7 +14,7 @@ from benches import machine, results, table, vectors
 from benches.bench import Bench
 from benches.figure import Figure
 
-PARTS = ("uploads", "requests", "indexing", "scale")
+PARTS = ("uploads", "requests", "searches", "indexing", "scale")
 
 
 def main() -> int:

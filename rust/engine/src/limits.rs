@@ -35,5 +35,6 @@ pub const GRAPH_CONNECTIVITY: usize = 16;
 pub const GRAPH_EXPANSION_ADD: usize = 128;
 /// Candidates kept during a search unless the caller names another `ef`.
 pub const DEFAULT_EF: usize = 128;
-/// A collection smaller than this stays flat: scanning it is faster than keeping a graph.
+/// A collection smaller than this stays flat unless the store is opened with another limit: scanning it is faster
+/// than keeping a graph.
 pub const GRAPH_FROM_ROWS: usize = 10_000;

@@ -17,10 +17,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The list of what each query found. A batch is a list of these, whose shares of queries are written one by one:
-    /// `before` and `behind` are what stands around a share. `None` when it is longer than `most` bytes.
-    pub fn write(found: &[Hits], before: &[u8], behind: &[u8], most: usize) -> Result<Option<Self>> {
-        let mut text = Text { parts: Vec::new(), last: before.to_vec(), left: most };
+    /// The list of what a query found; for a `batch` the list of these lists. `None` when it is longer than `most`
+    /// bytes.
+    pub fn write(found: &[Hits], batch: bool, most: usize) -> Result<Option<Self>> {
+        let mut text = Text { parts: Vec::new(), last: Vec::new(), left: most };
+        if batch {
+            text.last.push(b'[');
+        }
         for (number, hits) in found.iter().enumerate() {
             text.last.extend_from_slice(if number > 0 { b",[" } else { b"[" });
             let metric = hits.tenant().metric();
@@ -37,7 +40,9 @@ impl Answer {
                 return Ok(None);
             }
         }
-        text.last.extend_from_slice(behind);
+        if batch {
+            text.last.push(b']');
+        }
         text.parts.push(text.last);
         Ok(Some(Self { parts: text.parts, rows: found.iter().map(Hits::len).sum() }))
     }

@@ -1,7 +1,6 @@
 //! A store, for Python: each call either waits with the GIL released, or begins and is reported to a mailbox.
 
 use std::mem;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -299,27 +298,15 @@ impl Store {
         score_threshold: Option<f32>,
     ) -> PyResult<()> {
         let queries = queries.take()?;
-        let last = queries.len();
         let search = search_of(limit, ef, exact, score_threshold);
         let completions = completions.clone();
         let query = Batch { tenant_id, sub_tenant: sub_tenant_id, queries, search };
-        let write = move |found: Vec<_>, some: Range<usize>| {
-            let (before, behind): (&[u8], &[u8]) = match (batch, some.start, some.end == last) {
-                (false, ..) => (b"", b""),
-                (true, 0, true) => (b"[", b"]"),
-                (true, 0, false) => (b"[", b""),
-                (true, _, true) => (b",", b"]"),
-                (true, _, false) => (b",", b""),
-            };
-            Answer::write(&found, before, behind, max_bytes)
-        };
+        let write = move |found: Vec<_>| Answer::write(&found, batch, max_bytes);
         let completion = Box::new(move |written| {
-            report(&completions, token, written, |py, answers: Vec<Option<Answer>>| {
-                let Some(answers) = answers.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
-                let parts = answers.iter().flat_map(|answer| &answer.parts);
-                let parts: Vec<_> = parts.map(|part| PyBytes::new(py, part).unbind()).collect();
-                let rows: usize = answers.iter().map(|answer| answer.rows).sum();
-                Ok(Some((parts, rows)))
+            report(&completions, token, written, |py, answer: Option<Answer>| {
+                let Some(answer) = answer else { return Ok(None) };
+                let parts: Vec<_> = answer.parts.iter().map(|part| PyBytes::new(py, part).unbind()).collect();
+                Ok(Some((parts, answer.rows)))
             });
         });
         py.detach(|| self.store.begin_search(query, write, completion, here));

@@ -4,12 +4,14 @@
 //! Cosine: int8, `x * 127 / max|x|` rounded, with the inverse norm of the code beside it. Inner product and
 //! L2: bfloat16, with the norm beside it.
 
+mod dots_unsafe;
 mod kernel_unsafe;
 mod quantise_unsafe;
 mod top;
 
 use std::io;
 use std::ops::Range;
+use std::slice;
 
 use numkong::bf16;
 
@@ -17,6 +19,7 @@ use crate::chunked_unsafe::{Chunked, ChunkedRows};
 use crate::format::checksum::{combine, crc32c};
 use crate::storage::{File, bulk};
 use crate::vector::{Dimension, Metric};
+use dots_unsafe::Int8Query;
 use kernel_unsafe::{as_bf16, as_bf16_mut, as_int8, as_int8_mut};
 
 pub use top::TopCandidates;
@@ -33,15 +36,15 @@ pub struct Codes {
     norms: Chunked<f32>,
 }
 
+/// Rows whose distances from all queries are measured before the next are looked at: they stay in the cache.
+const ROWS_AT_ONCE: usize = 64;
+
 /// A query, coded as the rows are.
-pub struct QueryCode {
-    values: Values,
-    norm: f32,
-}
+pub struct QueryCode(Values);
 
 enum Values {
-    Int8(Vec<i8>),
-    Bf16(Vec<bf16>),
+    Int8(Int8Query),
+    Bf16(Vec<bf16>, f32),
 }
 
 impl Codes {
@@ -111,13 +114,13 @@ impl Codes {
         match self.metric {
             Metric::Cosine => {
                 let mut values = vec![0; self.row_bytes()];
-                let norm = quantise_unsafe::int8(query, &mut values);
-                QueryCode { values: Values::Int8(values), norm }
+                let inverse_norm = quantise_unsafe::int8(query, &mut values);
+                QueryCode(Values::Int8(Int8Query::new(values, inverse_norm)))
             }
             Metric::InnerProduct | Metric::L2 => {
                 let mut values = vec![bf16::ZERO; self.row_bytes() / size_of::<bf16>()];
                 let norm = quantise_unsafe::bfloat16(query, &mut values);
-                QueryCode { values: Values::Bf16(values), norm }
+                QueryCode(Values::Bf16(values, norm))
             }
         }
     }
@@ -149,6 +152,24 @@ impl Codes {
         visible: impl Fn(u32) -> bool,
         top: &mut TopCandidates,
     ) {
+        self.scan_for(&[query], slots, visible, slice::from_mut(top));
+    }
+
+    /// Offers every slot of `slots` that is coded and `visible` to the top of each query. The codes are read once for
+    /// all queries. `visible` is asked of slots that are near enough to be kept.
+    ///
+    /// # Panics
+    /// When the queries are not as many as the tops.
+    pub fn scan_for(
+        &self,
+        queries: &[&QueryCode],
+        slots: Range<u32>,
+        visible: impl Fn(u32) -> bool,
+        tops: &mut [TopCandidates],
+    ) {
+        assert_eq!(queries.len(), tops.len(), "a top for every query");
+        let int8: Option<Vec<&Int8Query>> = queries.iter().map(|query| query.int8()).collect();
+        let mut distances = vec![0.0; queries.len() * ROWS_AT_ONCE];
         let mut slot = slots.start;
         while slot < slots.end {
             let range = slot as usize..slots.end as usize;
@@ -158,11 +179,26 @@ impl Codes {
             }
             // Appended before the rows, in chunks of the same sizes: there is a norm for every row.
             let norms = self.norms.contiguous(range);
-            for (code, &norm) in rows.chunks_exact(self.row_bytes()).zip(norms) {
-                if visible(slot) {
-                    top.offer(self.distance(query, code, norm), slot);
+            for (rows, norms) in rows.chunks(ROWS_AT_ONCE * self.row_bytes()).zip(norms.chunks(ROWS_AT_ONCE))
+            {
+                let count = rows.len() / self.row_bytes();
+                let norms = &norms[..count];
+                match &int8 {
+                    Some(queries) => dots_unsafe::distances(queries, rows, norms, &mut distances),
+                    None => {
+                        for (query, distances) in queries.iter().zip(distances.chunks_exact_mut(count)) {
+                            let rows = rows.chunks_exact(self.row_bytes()).zip(norms);
+                            for (distance, (row, &norm)) in distances.iter_mut().zip(rows) {
+                                *distance = self.distance(query, row, norm);
+                            }
+                        }
+                    }
                 }
-                slot += 1;
+                for (top, distances) in tops.iter_mut().zip(distances.chunks_exact(count)) {
+                    top.offer_all(distances, slot, &visible);
+                }
+                // As many as lie in a chunk of at most 2^31.
+                slot += count as u32;
             }
         }
     }
@@ -222,15 +258,24 @@ impl Codes {
 
     #[inline]
     fn distance(&self, query: &QueryCode, code: &[u8], norm: f32) -> f32 {
-        match (&query.values, self.metric) {
-            (Values::Int8(values), Metric::Cosine) => {
-                kernel_unsafe::cosine(values, query.norm, as_int8(code), norm)
+        match (&query.0, self.metric) {
+            (Values::Int8(query), Metric::Cosine) => query.distance(code, norm),
+            (Values::Bf16(values, norm_of_query), Metric::InnerProduct) => {
+                kernel_unsafe::inner_product(values, *norm_of_query, as_bf16(code), norm)
             }
-            (Values::Bf16(values), Metric::InnerProduct) => {
-                kernel_unsafe::inner_product(values, query.norm, as_bf16(code), norm)
+            (Values::Bf16(values, norm_of_query), Metric::L2) => {
+                kernel_unsafe::l2(values, *norm_of_query, as_bf16(code), norm)
             }
-            (Values::Bf16(values), Metric::L2) => kernel_unsafe::l2(values, query.norm, as_bf16(code), norm),
             _ => f32::MAX,
+        }
+    }
+}
+
+impl QueryCode {
+    const fn int8(&self) -> Option<&Int8Query> {
+        match &self.0 {
+            Values::Int8(query) => Some(query),
+            Values::Bf16(..) => None,
         }
     }
 }

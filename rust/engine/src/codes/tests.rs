@@ -159,6 +159,31 @@ fn a_scan_gives_what_sorting_every_distance_gives() {
 }
 
 #[test]
+fn a_scan_for_many_queries_gives_what_a_scan_for_each_gives() {
+    let mut random = Random(15);
+    // More rows than the first chunks hold, and than are measured at once.
+    let rows: Vec<_> = (0..5000).map(|_| random.row(40)).collect();
+    for metric in METRICS {
+        let codes = coded(metric, &rows);
+        let queries: Vec<_> = (0..11).map(|_| codes.encode_query(&random.row(40))).collect();
+        let visible = |slot: u32| !slot.is_multiple_of(7);
+        for asked in [1, 3, 4, 11] {
+            let queries: Vec<&QueryCode> = queries[..asked].iter().collect();
+            let mut tops = vec![TopCandidates::new(9); asked];
+            codes.scan_for(&queries, 5..4999, visible, &mut tops);
+            for (query, top) in queries.iter().zip(tops) {
+                let mut want: Vec<_> = (5..4999)
+                    .filter(|&slot| visible(slot))
+                    .map(|slot| (codes.distance_to(query, slot), slot))
+                    .collect();
+                want.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                assert_eq!(top.into_sorted(), want[..9], "seed 15, {metric:?}, {asked} queries");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_scan_finds_the_true_neighbours_once_scored_again() {
     let mut random = Random(20);
     let rows: Vec<_> = (0..3000).map(|_| random.row(96)).collect();
@@ -250,4 +275,22 @@ fn top_candidates_prefer_the_smaller_slot_and_never_keep_nan() {
     let mut none = TopCandidates::new(0);
     none.offer(0.0, 1);
     assert!(none.is_empty());
+}
+
+#[test]
+fn candidates_kept_apart_and_merged_are_those_kept_together() {
+    for seed in 50..60 {
+        let mut random = Random(seed);
+        // Few values: many ties.
+        let distances: Vec<f32> = (0..300).map(|_| (random.next() % 40) as f32).collect();
+        let mut together = TopCandidates::new(12);
+        together.offer_all(&distances, 0, |slot| slot % 5 != 0);
+        let mut apart = TopCandidates::new(12);
+        apart.offer_all(&distances[..50], 0, |slot| slot % 5 != 0);
+        let mut threads = [apart.successor(), apart.successor()];
+        threads[0].offer_all(&distances[200..], 200, |slot| slot % 5 != 0);
+        threads[1].offer_all(&distances[50..200], 50, |slot| slot % 5 != 0);
+        threads.into_iter().for_each(|thread| apart.merge(thread));
+        assert_eq!(apart.into_sorted(), together.into_sorted(), "seed {seed}");
+    }
 }

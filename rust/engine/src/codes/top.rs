@@ -3,8 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+/// Distances compared with the threshold together.
+const LOOKED_AT_ONCE: usize = 16;
+
 /// Keeps the `k` smallest (distance, slot) it is offered; of equal distances the smaller slots.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TopCandidates {
     k: usize,
     /// Distance of the worst kept when `k` are kept; nothing above it can enter.
@@ -12,7 +15,7 @@ pub struct TopCandidates {
     heap: BinaryHeap<Candidate>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Candidate(f32, u32);
 
 impl TopCandidates {
@@ -45,9 +48,41 @@ impl TopCandidates {
         }
     }
 
+    /// Offers the slots from `first` on that are `visible`, with their distances.
+    pub fn offer_all(&mut self, distances: &[f32], first: u32, visible: impl Fn(u32) -> bool) {
+        for (distances, first) in distances.chunks(LOOKED_AT_ONCE).zip((first..).step_by(LOOKED_AT_ONCE)) {
+            // Nearly always none enters: one look at all of them.
+            let threshold = self.threshold;
+            if distances.iter().fold(false, |near, &distance| near | (distance <= threshold)) {
+                for (&distance, slot) in distances.iter().zip(first..) {
+                    if distance <= self.threshold && visible(slot) {
+                        self.enter(Candidate(distance, slot));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps as many, and nothing that could not enter here any more.
+    pub fn successor(&self) -> Self {
+        Self { k: self.k, threshold: self.threshold, heap: BinaryHeap::new() }
+    }
+
+    /// Takes over what `other` kept.
+    pub fn merge(&mut self, other: Self) {
+        for Candidate(distance, slot) in other.heap {
+            self.offer(distance, slot);
+        }
+    }
+
     /// The kept ones, best first.
     pub fn into_sorted(self) -> Vec<(f32, u32)> {
         self.heap.into_sorted_vec().into_iter().map(|Candidate(distance, slot)| (distance, slot)).collect()
+    }
+
+    /// The slots of the kept ones.
+    pub fn into_slots(self) -> impl Iterator<Item = u32> {
+        self.heap.into_iter().map(|Candidate(_, slot)| slot)
     }
 
     fn enter(&mut self, candidate: Candidate) {

@@ -176,7 +176,7 @@ impl Collection {
     pub(super) fn save_if_grown(&self, generation: &Generation) -> Result<Progress> {
         let indexed = generation.backlog.indexed();
         let unsaved = indexed - self.saved.load(Ordering::Relaxed).min(indexed);
-        if unsaved > 0 && unsaved >= indexed / 5 && Self::is_indexed(generation) {
+        if unsaved > 0 && unsaved >= indexed / 5 && self.is_indexed(generation) {
             // Another worker that comes by meanwhile has nothing to do.
             self.saved.store(indexed, Ordering::Relaxed);
             // Not being able to save costs time at the next start, nothing else.

@@ -8,7 +8,7 @@ use super::generation::Generation;
 use crate::codes::Codes;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, GRAPH_FROM_ROWS};
+use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD};
 
 /// Fewer rows than this have no codes: scanning their float32 takes microseconds.
 const CODES_FROM_ROWS: u32 = 1000;
@@ -39,7 +39,7 @@ impl Collection {
             self.code(generation)?;
             return Ok(Progress::Made);
         }
-        if (slots as usize) < GRAPH_FROM_ROWS {
+        if (slots as usize) < self.shared.graph_from_rows {
             return Ok(Progress::Idle);
         }
         let Some(codes) = generation.codes.get() else { return Ok(Progress::Idle) };
@@ -95,10 +95,11 @@ impl Collection {
     }
 
     /// Whether every slot of `generation` has all that will be derived for it.
-    pub(super) fn is_indexed(generation: &Generation) -> bool {
+    pub(super) fn is_indexed(&self, generation: &Generation) -> bool {
         let slots = generation.slots();
         let coded = slots < CODES_FROM_ROWS || generation.coded() >= slots;
-        let in_graph = (slots as usize) < GRAPH_FROM_ROWS || generation.backlog.indexed() >= slots;
+        let in_graph =
+            (slots as usize) < self.shared.graph_from_rows || generation.backlog.indexed() >= slots;
         coded && in_graph
     }
 }

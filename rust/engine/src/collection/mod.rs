@@ -7,14 +7,17 @@ mod generation;
 mod indexing;
 mod pace;
 mod rebuild;
+mod scan;
 mod search;
 mod span;
+mod view;
 
 pub use derived::replace_file;
 pub use generation::{ALIVE, Generation};
 pub use indexing::Progress;
-pub use search::{Found, SearchOptions, View};
+pub use search::SearchOptions;
 pub use span::Span;
+pub use view::{Found, View};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +29,7 @@ use arc_swap::ArcSwap;
 use crate::catalogue::Catalogue;
 use crate::error::Result;
 use crate::format::RowRange;
+use crate::pool::Pool;
 use crate::storage::Storage;
 use crate::sync::{Mutex, RwLock};
 use crate::vector::{Dimension, Metric};
@@ -45,6 +49,10 @@ pub struct Shared {
     pub incarnation: [u8; 16],
     /// Threads that may use a graph at one moment.
     pub graph_threads: usize,
+    /// Slots from which on a generation gets a graph.
+    pub graph_from_rows: usize,
+    /// Threads that take part in searches when they have nothing else to do.
+    pub helpers: Arc<Pool>,
     /// Where derived files go.
     pub storage: Arc<dyn Storage>,
     /// The tenant's directory; another one until the tenant is made.
@@ -137,7 +145,7 @@ impl Collection {
     /// Of [`Self::rows`], those that a search finds without scanning them.
     pub fn indexed_rows(&self) -> u64 {
         let generation = self.current.load();
-        if Self::is_indexed(&generation) {
+        if self.is_indexed(&generation) {
             return self.rows();
         }
         u64::from(generation.backlog.indexed()).min(self.rows())
@@ -148,7 +156,7 @@ impl Collection {
         let generation = self.current.load();
         let living = generation.living(rows);
         let total = living.iter().map(|range| range.count).sum();
-        if Self::is_indexed(&generation) {
+        if self.is_indexed(&generation) {
             return (total, total);
         }
         let indexed = generation.backlog.indexed();
@@ -231,7 +239,7 @@ impl Collection {
 
     /// Whether nothing is left to be coded or added to the graph.
     pub fn is_idle(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) || Self::is_indexed(&self.current.load())
+        self.failed.load(Ordering::Relaxed) || self.is_indexed(&self.current.load())
     }
 
     /// Whether background work stopped at an error.

@@ -70,7 +70,7 @@ impl Collection {
         if self.index(&next, workers)? == Progress::Made {
             return Ok(Progress::Made);
         }
-        if !Self::is_indexed(&next) {
+        if !self.is_indexed(&next) {
             // Another worker is at its last window.
             return Ok(Progress::Idle);
         }
@@ -147,6 +147,7 @@ mod tests {
     use super::*;
     use crate::catalogue::Catalogue;
     use crate::log::{Log, Sizes};
+    use crate::pool::Pool;
     use crate::storage::Storage;
     use crate::storage::memory::MemoryDisk;
     use crate::vector::{Dimension, Metric};
@@ -161,6 +162,8 @@ mod tests {
             metric: Metric::Cosine,
             incarnation: [1; 16],
             graph_threads: 1,
+            graph_from_rows: crate::limits::GRAPH_FROM_ROWS,
+            helpers: Arc::new(Pool::new("test", 0).unwrap()),
             storage,
             directory: Arc::new(RwLock::new("/t".into())),
         };

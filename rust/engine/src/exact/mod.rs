@@ -1,6 +1,7 @@
 //! Distances of float32 rows: the one place where an answered distance and its score are computed.
 //! Knows vectors; does not know codes, slots or files.
 
+mod prefetch_unsafe;
 mod sums_unsafe;
 
 use crate::vector::Metric;
@@ -20,6 +21,8 @@ pub fn prepare(metric: Metric, query: &[f32]) -> Query {
     let norm = dot_and_square(query, query).0.sqrt();
     Query { metric, values: query.to_vec(), norm }
 }
+
+pub use prefetch_unsafe::prefetch;
 
 /// Score of a distance: higher is more similar. Cosine: the cosine; ip: the product; l2: `-distance`.
 pub fn score(metric: Metric, distance: f32) -> f32 {

@@ -1,5 +1,6 @@
-//! Sums over the pairs of two rows, compiled twice: for the wide registers that a processor may have, and
-//! for those that it must. Both add in the same order and give the same bits.
+//! Sums over the pairs of two rows, compiled three times: for the wide registers that a processor may have (the
+//! widest are also twice as many, which all the sums fit in), and for those that it must. All add in the same order
+//! and give the same bits.
 
 /// Independent sums, which the compiler keeps in vector registers.
 const LANES: usize = 32;
@@ -45,9 +46,19 @@ macro_rules! sums {
 
             #[cfg(target_arch = "x86_64")]
             {
+                #[target_feature(enable = "avx512f,avx512vl")]
+                fn widest(a: &[f32], b: &[f32]) -> ($sum, $sum) {
+                    portable(a, b)
+                }
                 #[target_feature(enable = "avx2")]
                 fn wide(a: &[f32], b: &[f32]) -> ($sum, $sum) {
                     portable(a, b)
+                }
+                if std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512vl")
+                {
+                    // SAFETY: the processor has both.
+                    return unsafe { widest(a, b) };
                 }
                 if std::arch::is_x86_feature_detected!("avx2") {
                     // SAFETY: the processor has AVX2.
@@ -75,3 +86,55 @@ sums!(
     /// `(a . b, |a - b|^2)` in float32
     rough_dot_and_difference: f32, |a, b| a * b, (a - b) * (a - b)
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::tests::Random;
+
+    /// The lanes one by one, in the order in which they are to be added.
+    fn plain<T: Copy + Default + std::ops::AddAssign>(
+        a: &[f32],
+        b: &[f32],
+        terms: fn(f32, f32) -> (T, T),
+    ) -> (T, T) {
+        let (mut first, mut second) = ([T::default(); LANES], [T::default(); LANES]);
+        for (index, (&a, &b)) in a.iter().zip(b).enumerate() {
+            let (one, other) = terms(a, b);
+            first[index % LANES] += one;
+            second[index % LANES] += other;
+        }
+        for half in [16, 8, 4, 2, 1] {
+            for lane in 0..half {
+                let (one, other) = (first[lane + half], second[lane + half]);
+                first[lane] += one;
+                second[lane] += other;
+            }
+        }
+        (first[0], second[0])
+    }
+
+    #[test]
+    fn the_sums_have_the_same_bits_whatever_the_registers() {
+        for seed in 0..4 {
+            let mut random = Random(seed);
+            for columns in (1..70).chain([384, 1536, 3024]) {
+                let (a, b) = (random.row(columns), random.row(columns));
+                let context = format!("seed {seed}, {columns} columns");
+                let bits = |(one, other): (f64, f64)| (one.to_bits(), other.to_bits());
+                let want = plain(&a, &b, |a, b| (f64::from(a) * f64::from(b), f64::from(b) * f64::from(b)));
+                assert_eq!(bits(dot_and_square(&a, &b)), bits(want), "{context}");
+                let want = plain(&a, &b, |a, b| {
+                    let difference = f64::from(a) - f64::from(b);
+                    (f64::from(a) * f64::from(b), difference * difference)
+                });
+                assert_eq!(bits(dot_and_difference(&a, &b)), bits(want), "{context}");
+                let bits = |(one, other): (f32, f32)| (one.to_bits(), other.to_bits());
+                let want = plain(&a, &b, |a, b| (a * b, b * b));
+                assert_eq!(bits(rough_dot_and_square(&a, &b)), bits(want), "{context}");
+                let want = plain(&a, &b, |a, b| (a * b, (a - b) * (a - b)));
+                assert_eq!(bits(rough_dot_and_difference(&a, &b)), bits(want), "{context}");
+            }
+        }
+    }
+}

@@ -53,7 +53,9 @@ pub fn check_chunk_id(id: &str) -> Result<()> {
 
 /// Name of a tenant's folder: 128 bits of SHA-256 of its id, in hex.
 pub fn tenant_folder(id: &str) -> String {
-    Sha256::digest(id.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(id.as_bytes());
+    let digits = digest.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
 }
 
 /// The computed id of row `index` of a matrix-form source.

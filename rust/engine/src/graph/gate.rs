@@ -3,15 +3,12 @@
 //! names a node that is not there. So adds and searches take turns: many adds or many searches, never both.
 //!
 //! A turn is short. When both wait, it passes on as soon as those who waited when it began are done. A search
-//! waits at most [`PATIENCE`] and not at all for growth; it is told no, and its caller scans. Reading (saving,
-//! counting) goes together with searches.
+//! waits for as long as its caller has patience and not at all for growth; it is told no, and its caller scans.
+//! Reading (saving, counting) goes together with searches.
 
 use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex, MutexGuard};
-
-/// Longest wait of a search: about the time of a scan.
-const PATIENCE: Duration = Duration::from_millis(3);
 
 pub struct Gate {
     /// Most adds, and most searches, at the same time.
@@ -53,14 +50,14 @@ impl Gate {
         Self { limit, state: Mutex::default(), changed: Default::default() }
     }
 
-    /// Leave to search; `None` when the graph is closed, or not free in time.
-    pub fn search(&self) -> Option<Turn<'_>> {
+    /// Leave to search; `None` when the graph is closed, or not free within `patience`.
+    pub fn search(&self, patience: Duration) -> Option<Turn<'_>> {
         let mut state = self.state.lock();
         if state.exclusive {
             return None;
         }
         if !state.admits(Side::Search, self.limit) {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + patience;
             state.waiting[Side::Search as usize] += 1;
             self.hand_over(&mut state);
             let mut in_time = true;
@@ -174,6 +171,9 @@ mod tests {
 
     use super::*;
 
+    const SHORT: Duration = Duration::from_millis(3);
+    const NEVER_OVER: Duration = Duration::from_secs(3600);
+
     /// Counts who is in the graph and checks that they may be there together.
     #[derive(Default)]
     struct Inside([AtomicUsize; 2]);
@@ -204,7 +204,7 @@ mod tests {
                     if number % 2 == 0 {
                         inside.visit(Side::Add, 2, gate.add());
                         admitted += 1;
-                    } else if let Some(turn) = gate.search() {
+                    } else if let Some(turn) = gate.search(SHORT) {
                         inside.visit(Side::Search, 2, turn);
                         admitted += 1;
                     }
@@ -244,7 +244,7 @@ mod tests {
                 thread::yield_now();
             }
             for _ in 0..10 {
-                assert!(gate.search().is_some());
+                assert!(gate.search(SHORT).is_some());
             }
             assert!(!added.load(Ordering::SeqCst));
             drop(reading);
@@ -256,12 +256,13 @@ mod tests {
     fn a_search_waits_no_longer_than_its_patience() {
         let gate = Gate::new(1);
         let adding = gate.add();
-        assert!(gate.search().is_none(), "an add that does not end");
+        assert!(gate.search(SHORT).is_none(), "an add that does not end");
         drop(adding);
         let closed = gate.exclusive();
-        assert!(gate.search().is_none(), "a closed graph");
+        assert!(gate.search(NEVER_OVER).is_none(), "a closed graph");
         drop(closed);
-        let first = gate.search();
-        assert!(first.is_some() && gate.search().is_none(), "more searches than places");
+        let first = gate.search(SHORT);
+        assert!(first.is_some() && gate.search(SHORT).is_none(), "more searches than places");
+        assert!(gate.state.lock().waiting[Side::Search as usize] == 0);
     }
 }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
@@ -16,6 +17,11 @@ use crate::memory_unsafe::Buffer;
 
 /// Nodes that the first reservation has room for.
 const FIRST_CAPACITY: usize = 16_384;
+
+/// Bytes of codes that a scan reads in a microsecond, about (`benches/scan.rs`).
+const SCANNED_A_MICROSECOND: u64 = 16_000;
+/// One add and the time to wake up again, at least; and what no turn of adds should take.
+const WAIT: [Duration; 2] = [Duration::from_micros(200), Duration::from_millis(3)];
 
 /// Nodes to make room for when `needed` have to fit: an eighth more. Each place takes 16 bytes for its pointers and
 /// about 30 in the table of keys; to make room again copies the pointers, a few milliseconds for a million.
@@ -165,7 +171,7 @@ impl Graph {
         ef: usize,
         visible: Option<&dyn Fn(u32) -> bool>,
     ) -> Option<Vec<(f32, u32)>> {
-        let _turn = self.gate.search()?;
+        let _turn = self.gate.search(self.patience())?;
         let wanted = count.max(ef).min(self.len());
         if wanted == 0 {
             return Some(Vec::new());
@@ -202,6 +208,13 @@ impl Graph {
     pub fn to_bytes(&self) -> Result<Buffer> {
         let _turn = self.gate.read();
         save(&self.index)
+    }
+
+    /// How long a search waits for its turn: as long as the scan takes that would come in its place, so that it takes
+    /// at most twice as long as the better of the two would have.
+    fn patience(&self) -> Duration {
+        let scan = (self.codes.len() * self.codes.row_bytes()) as u64 / SCANNED_A_MICROSECOND;
+        Duration::from_micros(scan).clamp(WAIT[0], WAIT[1])
     }
 
     fn has_room(&self) -> bool {

@@ -6,7 +6,6 @@ mod directory;
 mod tenants;
 mod uploads;
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +16,7 @@ use crate::collection::SearchOptions;
 use crate::error::{Error, Result};
 use crate::exact;
 use crate::indexer::Indexer;
-use crate::limits::MAX_LIMIT;
+use crate::limits::{GRAPH_FROM_ROWS, MAX_LIMIT};
 use crate::log::Sizes;
 use crate::pool::Pool;
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
@@ -45,6 +44,8 @@ pub struct Options {
     pub commit_threads: usize,
     /// Threads that may search one graph at one moment.
     pub graph_threads: usize,
+    /// A collection of fewer rows gets no graph: its codes are scanned.
+    pub graph_from_rows: usize,
     /// Tenants that are kept open; by default a quarter of the descriptors the process may have, 16 to 4096.
     pub max_open_tenants: usize,
     /// Whether a first upload makes its tenant.
@@ -62,6 +63,7 @@ impl Default for Options {
             search_threads: cores,
             commit_threads: cores.max(4),
             graph_threads: 4 * cores + 8,
+            graph_from_rows: GRAPH_FROM_ROWS,
             max_open_tenants: most_open(descriptor_limit()),
             auto_create_tenants: true,
             sizes: Sizes::default(),
@@ -93,8 +95,7 @@ pub struct Store {
     tenants: Tenants,
     indexer: Arc<Indexer>,
     commits: Pool,
-    searches: Pool,
-    search_threads: usize,
+    searches: Arc<Pool>,
     closed: AtomicBool,
     /// Held for reading by whoever may write to the directory; to close is to hold it alone.
     writing: RwLock<()>,
@@ -131,20 +132,22 @@ impl Store {
     ) -> Result<Arc<Self>> {
         let directory = Directory::prepare(Arc::clone(&storage), path)?;
         let indexer = Arc::new(Indexer::new(options.index_threads)?);
+        let failed = |cause| Error::storage("starting threads", &cause);
+        let searches = Arc::new(Pool::new("ingot-search", options.search_threads).map_err(failed)?);
         let surroundings = Surroundings {
             storage,
+            helpers: Arc::clone(&searches),
             indexer: Arc::clone(&indexer),
             sizes: options.sizes,
+            graph_from_rows: options.graph_from_rows,
             graph_threads: options.graph_threads + options.index_threads + options.search_threads,
         };
-        let failed = |cause| Error::storage("starting threads", &cause);
         Ok(Arc::new(Self {
             tenants: Tenants::new(directory.clone(), surroundings, &options),
             directory,
             indexer,
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
-            searches: Pool::new("ingot-search", options.search_threads).map_err(failed)?,
-            search_threads: options.search_threads,
+            searches,
             closed: AtomicBool::new(false),
             writing: RwLock::new(()),
             lock: Mutex::new(lock),
@@ -233,7 +236,7 @@ impl Store {
         }
     }
 
-    /// The rows nearest to each query, in query order.
+    /// The rows nearest to each query, in query order; all at one snapshot.
     ///
     /// # Errors
     /// What is wrong with the queries; [`Error::TenantNotFound`]; [`Error::CorruptData`]; what `interrupt` returns.
@@ -245,17 +248,12 @@ impl Store {
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Hits>> {
-        let tenant = self.searched(tenant_id, queries, search)?;
-        self.search_some(&tenant, sub_tenant, queries, 0..queries.len(), search, interrupt)
-    }
-
-    /// The tenant, once it is known that it can be searched so.
-    fn searched(&self, tenant_id: &str, queries: &Rows, search: Search) -> Result<Arc<Tenant>> {
         self.check()?;
         let limit = search.options.limit;
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Error::InvalidLimit { got: limit as u64, maximum: MAX_LIMIT });
         }
+        let name = sub_tenant_name(sub_tenant)?;
         let tenant = self.tenants.get(tenant_id)?;
         if let Some(expected) = tenant.dimension().filter(|&expected| expected != queries.dimension()) {
             return Err(Error::DimensionMismatch {
@@ -264,30 +262,18 @@ impl Store {
             });
         }
         check_queries(queries, tenant.metric())?;
-        Ok(tenant)
-    }
-
-    /// The rows nearest to some of the queries.
-    fn search_some(
-        &self,
-        tenant: &Arc<Tenant>,
-        sub_tenant: Option<&str>,
-        queries: &Rows,
-        some: Range<usize>,
-        search: Search,
-        interrupt: Interrupt<'_>,
-    ) -> Result<Vec<Hits>> {
-        let name = sub_tenant_name(sub_tenant)?;
-        some.map(|index| {
-            let found = tenant.search(name, queries.row(index), search.options, interrupt)?;
-            let mut hits = Hits::new(Arc::clone(tenant), found);
-            if let Some(threshold) = search.score_threshold {
-                hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
-            }
-            interrupt()?;
-            Ok(hits)
-        })
-        .collect()
+        let found = tenant.search(name, queries, search.options, interrupt)?;
+        interrupt()?;
+        Ok(found
+            .into_iter()
+            .map(|found| {
+                let mut hits = Hits::new(Arc::clone(&tenant), found);
+                if let Some(threshold) = search.score_threshold {
+                    hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
+                }
+                hits
+            })
+            .collect())
     }
 
     /// Runs `job` on a search thread.

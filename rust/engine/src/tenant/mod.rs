@@ -26,9 +26,10 @@ use crate::format::record::Kind;
 use crate::indexer::Indexer;
 use crate::limits::DEFAULT_EF;
 use crate::log::{AppendError, Log, Sizes};
+use crate::pool::Pool;
 use crate::storage::Storage;
 use crate::sync::{Condvar, Mutex, RwLock};
-use crate::vector::{Dimension, Metric};
+use crate::vector::{Dimension, Metric, Rows};
 use sequencer::{Applied, Sequencer};
 
 /// Who is told how a request ended; called once, on any thread.
@@ -48,6 +49,10 @@ pub struct Surroundings {
     pub sizes: Sizes,
     /// Threads that may use a graph at one moment.
     pub graph_threads: usize,
+    /// Slots from which on a collection gets a graph.
+    pub graph_from_rows: usize,
+    /// Threads that take part in searches when they have nothing else to do.
+    pub helpers: Arc<Pool>,
 }
 
 /// One tenant, open.
@@ -186,6 +191,8 @@ impl Tenant {
             metric: head.metric,
             incarnation: log.incarnation(),
             graph_threads: surroundings.graph_threads,
+            graph_from_rows: surroundings.graph_from_rows,
+            helpers: Arc::clone(&surroundings.helpers),
             storage: Arc::clone(&surroundings.storage),
             directory: Arc::new(RwLock::new(directory.to_owned())),
         };
@@ -344,26 +351,26 @@ impl Tenant {
         }
     }
 
-    /// The rows nearest to `query` in a sub-tenant, best first.
+    /// The rows nearest to each query in a sub-tenant, best first; all at one snapshot.
     ///
     /// # Errors
     /// [`Error::SubTenantNotFound`]; [`Error::DimensionMismatch`]; [`Error::CorruptData`]; what `interrupt` returns.
     pub fn search(
         &self,
         sub_tenant: &str,
-        query: &[f32],
+        queries: &Rows,
         options: SearchOptions,
         interrupt: &dyn Fn() -> Result<()>,
-    ) -> Result<Vec<Found>> {
-        let Some(collection) = self.existing(sub_tenant)? else { return Ok(Vec::new()) };
+    ) -> Result<Vec<Vec<Found>>> {
+        let Some(collection) = self.existing(sub_tenant)? else { return Ok(vec![Vec::new(); queries.len()]) };
         if !options.exact {
             collection.load_codes();
         }
-        if !is_ordinary(options) {
-            return collection.search(query, options, interrupt);
+        if queries.len() > 1 || !is_ordinary(options) {
+            return collection.search(queries, options, interrupt);
         }
         let started = Instant::now();
-        let found = collection.search(query, options, interrupt)?;
+        let found = collection.search(queries, options, interrupt)?;
         collection.record_search(started);
         Ok(found)
     }
