@@ -231,6 +231,7 @@ EXAMPLES: tuple[Example, ...] = (
             "indexed_rows": 2,
             "sources": 1,
             "sub_tenants": {"default": 2},
+            "groups": 1,
         },
         method="GET",
     ),

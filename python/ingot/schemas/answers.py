@@ -132,6 +132,7 @@ class StatsAnswer(Answer):
     indexed_rows: Count
     sources: Annotated[int, _said("Sources with at least one row.", minimum=0)]
     sub_tenants: Annotated[dict[str, Count], _said("Rows by sub-tenant.")]
+    groups: Annotated[int, _said("How often its log was written and synced since it was opened.", minimum=0)]
 
 
 class Alive(Answer):

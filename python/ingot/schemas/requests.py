@@ -59,6 +59,8 @@ class SearchRequest(Request):
     """POST /embeddings/search-raw-embeddings with one query or a batch of them."""
 
     VECTORS = frozenset({"query_embedding", "query_embeddings"})
+    ONE_OF = ("query_embedding", "query_embeddings")
+    ONE_NEEDED = True
     LATER = {
         "filter_expr": f"{_NO_FILTERS}: leave `filter_expr` out and filter the answers",
         "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
