@@ -17,6 +17,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Length of the text.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum()
+    }
+
     /// The list of what each query found. A batch is a list of these, whose shares of queries are written one by one:
     /// `before` and `behind` are what stands around a share. `None` when it is longer than `most` bytes.
     pub fn write(found: &[Hits], before: &[u8], behind: &[u8], most: usize) -> Result<Option<Self>> {

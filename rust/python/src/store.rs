@@ -314,8 +314,14 @@ impl Store {
             Answer::write(&found, before, behind, max_bytes)
         };
         let completion = Box::new(move |written| {
-            report(&completions, token, written, |py, answers: Vec<Option<Answer>>| {
-                let Some(answers) = answers.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+            report(&completions, token, written, move |py, answers: Vec<Option<Answer>>| {
+                // Each share is within the bound, all of them may not be.
+                let whole: Option<Vec<_>> = answers.into_iter().collect();
+                let Some(answers) =
+                    whole.filter(|all| all.iter().map(Answer::bytes).sum::<usize>() <= max_bytes)
+                else {
+                    return Ok(None);
+                };
                 let parts = answers.iter().flat_map(|answer| &answer.parts);
                 let parts: Vec<_> = parts.map(|part| PyBytes::new(py, part).unbind()).collect();
                 let rows: usize = answers.iter().map(|answer| answer.rows).sum();
