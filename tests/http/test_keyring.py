@@ -59,7 +59,8 @@ def test_a_server_that_cannot_read_its_keys_complains_once(tmp_path: Path) -> No
     key, said = create(tmp_path, "read"), list[str]()
     keyring = Keyring(tmp_path, None, said.append)
     (tmp_path / "keys.json").unlink()
-    (tmp_path / "keys.json").mkdir()
+    # Not even its times can be asked for.
+    (tmp_path / "keys.json").symlink_to("keys.json")
     for now in range(5):
         keyring.look(float(now))
         keyring.caller(key)

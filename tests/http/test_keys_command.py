@@ -1,6 +1,7 @@
 """`ingot keys`: what it makes, stores, shows and refuses."""
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ingot.auth.key import KEY_PATTERN, is_whole, redacted
+from ingot.auth.key_file import StoredKey, edit_keys
 from ingot.cli import main
 from tests.http.client import Client
 from tests.http.keys import KeyClient, create, key_id, keys, revoke
@@ -160,6 +162,20 @@ def test_keys_made_at_the_same_moment_are_all_there(data: Path) -> None:
     made = {key_id(maker.communicate(timeout=DEADLINE)[0].strip()) for maker in makers}
     assert len(made) == 6
     assert {key["id"] for key in listed(data)} == made
+
+
+def test_who_changes_keys_has_the_directory_to_himself(data: Path) -> None:
+    def change(keys: list[StoredKey]) -> list[StoredKey]:
+        second = os.open(data, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(second)
+        return keys
+
+    data.mkdir()
+    assert edit_keys(data, change) == []
 
 
 def test_what_a_killed_command_left_is_in_nobodys_way(data: Path, start: Start) -> None:

@@ -47,7 +47,8 @@ def read_admin_key(environment: Mapping[str, str], file: Path | None) -> AdminKe
 def _admin_key(text: str, source: str) -> AdminKey:
     if not _LONG_ENOUGH.fullmatch(text):
         raise AdminKeyError(
-            f"{source} must be 32..255 visible ASCII characters, no quotes or backslashes; `openssl rand -hex 32` makes some"
+            f"{source} must be 32..255 visible ASCII characters, no quotes or backslashes; "
+            "`openssl rand -hex 32` makes some"
         )
     if has_shape(text) and not is_whole(text):
         raise AdminKeyError(
