@@ -38,7 +38,7 @@ def test_schemathesis_finds_no_failure(
         cwd=tmp_path,
         env={
             **os.environ,
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
             "SCHEMATHESIS_HOOKS": "tests.http.schemathesis_hooks",
         },
         capture_output=True,

@@ -8,7 +8,6 @@ from typing import Any
 from aiohttp import web
 
 from ingot.http import playground
-from ingot.http.answers import json_response
 from ingot.http.exchange import Exchange
 from ingot.http.openapi import document
 
@@ -52,9 +51,7 @@ class Pages:
         """GET /openapi.json."""
         if self._document is None:
             self._document = await asyncio.to_thread(document, self.paths, self._version, self._body_limit)
-        response = json_response(self._document, x.request_id)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+        return web.Response(body=self._document, content_type="application/json", headers=_headers(x))
 
     async def home(self, x: Exchange) -> web.Response:
         """GET /."""
