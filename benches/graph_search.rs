@@ -166,8 +166,7 @@ impl Plain {
 fn coded(rows: &Vectors) -> Outcome<Vec<i8>> {
     let codes = Codes::new(Metric::Cosine, rows.dimension()?);
     (0..rows.len()).for_each(|row| codes.append(rows.row(row)));
-    let mut bytes = Vec::new();
-    codes.write_to(u32::try_from(rows.len())?, &mut bytes)?;
+    let bytes = codes.parts(u32::try_from(rows.len())?).ok_or("fewer codes than rows")?.concat();
     let whole = bytes.chunks_exact(codes.row_bytes());
     Ok(whole.flat_map(|code| &code[..rows.columns]).map(|&byte| byte as i8).collect())
 }
