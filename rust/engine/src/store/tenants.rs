@@ -334,8 +334,10 @@ mod tests {
         assert_eq!(collection.generation().coded(), 0);
         let options = SearchOptions { limit: 1, ef: None, exact: false };
         for number in [0, 5000, ROWS - 1] {
-            let found = tenant.search("default", &row(number), options, &|| Ok(())).unwrap();
-            assert_eq!(found[0].row, number as u64);
+            let mut queries = Rows::new(Dimension::new(4).unwrap());
+            queries.extend(&row(number));
+            let found = tenant.search("default", &queries, options, &|| Ok(())).unwrap();
+            assert_eq!(found[0][0].row, number as u64);
         }
         let generation = collection.generation();
         (generation.coded() as usize, generation.graph.get().is_some())
