@@ -81,8 +81,8 @@ class Raw:
         else:
             self._index.add(np.arange(len(vectors.rows)), _codes(vectors.rows), threads=2)
             self._index.save(os.fspath(file))
-        # A loaded index does not remember it. The setter is there, mypy takes it for another property's.
-        self._index.expansion_search = EF  # type: ignore[misc]
+        # A loaded index does not remember it.
+        self._index.expansion_search = EF
 
     def rate(self) -> float:
         """Queries a second on two threads."""

@@ -22,7 +22,7 @@ class Vectors:
 
 def load(rows: int) -> Vectors:
     """The first `rows` vectors of 384 numbers, and queries that are not among them."""
-    folder = Path(os.environ.get("INGOT_DATA") or "../shared/data")
+    folder = Path(os.environ.get("INGOT_BENCH_DATA") or "../shared/data")
     if (folder / f"{REAL}.f16.npy").is_file():
         base = np.load(folder / f"{REAL}.f16.npy", mmap_mode="r", allow_pickle=False)[:rows]
         queries = np.load(folder / f"{REAL}.queries.f16.npy", allow_pickle=False)

@@ -10,14 +10,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def real_data() -> Path | None:
-    """The folder of real embeddings: `INGOT_DATA`, or `../shared/data` beside the repository, if it is there."""
-    folder = Path(os.environ.get("INGOT_DATA") or REPOSITORY.parent / "shared/data")
+    """The folder of real embeddings: `INGOT_BENCH_DATA`, or `../shared/data` beside the repository, if it is there."""
+    folder = Path(os.environ.get("INGOT_BENCH_DATA") or REPOSITORY.parent / "shared/data")
     return folder if any(folder.glob("*.f16.npy")) else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("data") and real_data() is None:
-        pytest.skip("no real data: INGOT_DATA names no folder of *.f16.npy, and ../shared/data is not there")
+        pytest.skip(
+            "no real data: INGOT_BENCH_DATA names no folder of *.f16.npy, and ../shared/data is not there"
+        )
     # Where `CI` is `true` the test runs all the same, and fails for what is missing.
     in_ci = os.environ.get("CI") == "true"
     if item.get_closest_marker("curl") and shutil.which("curl") is None and not in_ci:

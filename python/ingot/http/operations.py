@@ -128,9 +128,9 @@ OPERATIONS: dict[str, Operation] = {
         "Embeddings",
         "Find the rows nearest to a vector, or to each of several",
         "Best first; always as many as there are, up to `limit`, unless `score_threshold` cuts them. Distances are "
-        "those of the float32 rows. `query_embeddings` in the place of `query_embedding` is a batch: the answer is a list "
-        "of lists, in query order. As `application/x-npy` the body is one NumPy array of one dimension, or of two for "
-        "a batch, and every other field is a parameter.",
+        "those of the float32 rows. `query_embeddings` in the place of `query_embedding` is a batch: the answer is "
+        "a list of lists, in query order. As `application/x-npy` the body is one NumPy array of one dimension, or of "
+        "two for a batch, and every other field is a parameter.",
         frozenset({"fields", "body", "vectors", "tenant", "store"}),
         (list[answers.Hit], list[list[answers.Hit]]),
         requests.SearchRequest,

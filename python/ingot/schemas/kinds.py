@@ -133,8 +133,8 @@ Query = Annotated[
 Queries = Annotated[
     Raw,
     _said(
-        f"In the place of `query_embedding`, 1 to {limits.MAX_QUERIES} vectors of the tenant's dimension; the answer is a "
-        "list of lists, in query order.",
+        f"In the place of `query_embedding`, 1 to {limits.MAX_QUERIES} vectors of the tenant's dimension; the answer "
+        "is a list of lists, in query order.",
         type="array",
         items=VECTOR,
         minItems=1,
