@@ -1,7 +1,8 @@
 //! Scheduling priority of a thread.
 
-/// Steps of niceness below the rest of the process.
-const NICENESS: libc::c_int = 10;
+/// Steps of niceness below the rest of the process: as far as it goes. Uploads of 2000 x 384 took 8 ms beside a build at
+/// 19 and 9 ms at 10; the build was no slower.
+const NICENESS: libc::c_int = 19;
 
 /// Lowers the calling thread's priority. On Linux niceness belongs to the thread. A refusal changes nothing but speed.
 pub(super) fn lower() {
