@@ -252,6 +252,7 @@ def test_every_error_code_is_in_the_contract() -> None:
         "INVALID_ID",
         "INVALID_LIMIT",
         "DIGEST_MISMATCH",
+        "UNAUTHENTICATED",
         "FORBIDDEN",
         "TENANT_NOT_FOUND",
         "SUB_TENANT_NOT_FOUND",

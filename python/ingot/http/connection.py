@@ -17,6 +17,7 @@ from aiohttp.http_writer import HttpVersion11, StreamWriter
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from aiohttp.web_server import Server
+from multidict import CIMultiDict
 
 from ingot import limits
 from ingot.errors import HeadersTooLarge, IngotError, InternalError, MalformedBody, UriTooLong
@@ -84,6 +85,14 @@ class JsonResponse(web.StreamResponse):
         self._request_id = request_id
         self._request: web.BaseRequest | None = None
         self._sent = False
+        self._further: CIMultiDict[str] | None = None
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """Those beside what every answer has; few have any."""
+        if self._further is None:
+            self._further = CIMultiDict()
+        return self._further
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """The head goes out with the body."""
@@ -103,9 +112,12 @@ class JsonResponse(web.StreamResponse):
             connection = "Connection: keep-alive\r\n"
         elif not self._keep_alive and minor > 0:
             connection = "Connection: close\r\n"
+        further = (
+            "".join(f"{name}: {value}\r\n" for name, value in self._further.items()) if self._further else ""
+        )
         head = (
             f"HTTP/{major}.{minor} 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: {self._request_id}\r\n"
-            f"Server: ingot\r\nContent-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n{connection}\r\n"
+            f"Server: ingot\r\nContent-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n{connection}{further}\r\n"
         ).encode()
         writer = cast(StreamWriter, request.writer)
         writer._writelines((head,) if request.method == "HEAD" else (head, body))
