@@ -117,7 +117,8 @@ class JsonResponse(web.StreamResponse):
         )
         head = (
             f"HTTP/{major}.{minor} 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: {self._request_id}\r\n"
-            f"Server: ingot\r\nContent-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n{connection}{further}\r\n"
+            f"Server: ingot\r\nContent-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n"
+            f"{connection}{further}\r\n"
         ).encode()
         writer = cast(StreamWriter, request.writer)
         writer._writelines((head,) if request.method == "HEAD" else (head, body))
