@@ -8,6 +8,7 @@ import importlib
 import shutil
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from benches import machine, results, table, vectors
@@ -18,7 +19,7 @@ PARTS = ("uploads", "requests", "searches", "indexing", "scale")
 
 
 def main() -> int:
-    """Exit code 1 if a request failed: a number with errors in it is no number."""
+    """Exit code 1 if a part failed, for instance a request of it: a number with errors in it is no number."""
     parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of: {' '.join(PARTS)} (default: all)")
     parser.add_argument(
@@ -32,13 +33,18 @@ def main() -> int:
     kept.mkdir(exist_ok=True)
     here = machine.describe()
     figures: list[Figure] = []
+    failed: list[str] = []
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=results.FOLDER))
     try:
         for name in options.parts or PARTS:
             bench = Bench(folder / name, kept, options.rounds)
             bench.folder.mkdir()
             with bench.part(name):
-                figures += importlib.import_module(f"benches.{name}").measure(bench)
+                try:
+                    figures += importlib.import_module(f"benches.{name}").measure(bench)
+                except Exception:  # noqa: BLE001 - the other parts have taken minutes: their figures are kept
+                    traceback.print_exc()
+                    failed.append(name)
             shutil.rmtree(bench.folder)
     finally:
         shutil.rmtree(folder)
@@ -47,7 +53,9 @@ def main() -> int:
     )
     print("\n".join(table.lines(figures)))
     print(f"\nwritten to {results.write(here, vectors.load(1).name, figures)}")
-    return 0
+    if failed:
+        print(f"not measured: {' '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
