@@ -65,7 +65,7 @@ def batch_bodies(tenant: str, queries: NDArray[np.float32]) -> list[str]:
 class Raw:
     """usearch from its own package over the same int8 codes as ours holds, with its own cosine.
 
-    `ip` would be twice as fast and find other rows: the codes of different rows have different lengths (recall@10 0.57).
+    `ip` would be twice as fast and find other rows: codes of different rows differ in length (recall@10 0.57).
     """
 
     def __init__(self, vectors: Vectors, kept: Path) -> None:
