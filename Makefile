@@ -95,13 +95,13 @@ setup: $(STAMPS)/native
 
 # What a test needs of the operating system is installed here where that is possible.
 system:
-	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0; updated=; \
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0; mkdir -p $(STAMPS); updated=; \
 	for pair in curl:curl chromium:chromium chromedriver:chromium-driver; do \
 		command -v "$${pair%%:*}" >/dev/null && continue; \
 		echo "make: installing $${pair##*:}"; \
 		[ -n "$$updated" ] || apt-get update -qq >/dev/null 2>&1 || true; updated=1; \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${pair##*:}" \
-			>/dev/null 2>&1 || true; \
+			>$(STAMPS)/apt.log 2>&1 || tail -n 3 $(STAMPS)/apt.log >&2; \
 	done
 
 tools:

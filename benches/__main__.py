@@ -29,13 +29,12 @@ def main() -> int:
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {' '.join(sorted(unknown))}")
     results.FOLDER.mkdir(exist_ok=True)
-    # Absolute: benches in Rust run in a folder of their own.
-    kept = (results.FOLDER / "kept").resolve()
+    kept = results.FOLDER / "kept"
     kept.mkdir(exist_ok=True)
     here = machine.describe()
     figures: list[Figure] = []
     failed: list[str] = []
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=results.FOLDER)).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=results.FOLDER))
     try:
         for name in options.parts or PARTS:
             bench = Bench(folder / name, kept, options.rounds)

@@ -5,17 +5,18 @@ adds what the Python module costs.
 """
 
 import json
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import ingot
+from benches import rust
 from benches.bench import Bench
 from benches.figure import Figure
 from benches.vectors import REAL, Vectors, load
@@ -40,13 +41,9 @@ def measure(bench: Bench) -> list[Figure]:
     return figures + _during_ingest(bench)
 
 
-def _run(name: str, *arguments: object) -> Iterator[dict[str, Any]]:
-    """The lines that a bench of the engine prints."""
-    command = ["cargo", "bench", "--quiet", "--locked", "-p", "ingot-engine", "--bench", name, "--"]
-    done = subprocess.run(
-        [*command, *map(str, arguments)], stdout=subprocess.PIPE, text=True, check=True, timeout=600
-    )
-    for line in done.stdout.splitlines():
+def _run(name: str, *arguments: str | Path | int) -> Iterator[dict[str, Any]]:
+    """The lines of figures that a bench of the engine prints."""
+    for line in rust.run(name, *arguments).splitlines():
         if line.startswith("{"):
             yield json.loads(line)
 
