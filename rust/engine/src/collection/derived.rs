@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::checksum::{combine, crc32c};
 use crate::format::{read_u32, read_u64};
 use crate::graph::Graph;
-use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, GRAPH_FROM_ROWS};
+use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD};
 use crate::memory_unsafe::{Buffer, give_back};
 use crate::storage::{File, bulk};
 
@@ -100,7 +100,7 @@ impl Collection {
             return;
         }
         // A missing or damaged file is none; where there is no graph, nothing was saved.
-        let there = generation.coded() == 0 && generation.slots() as usize >= GRAPH_FROM_ROWS;
+        let there = generation.coded() == 0 && generation.slots() as usize >= self.shared.graph_from_rows;
         let codes = there.then(|| self.read_codes(generation)).flatten();
         let slots = codes.as_ref().map_or(0, |(_, slots)| *slots);
         if let Some((codes, _)) = codes {

@@ -34,23 +34,22 @@ pub fn fill<T: Send>(
         pieces.push((at, bytes));
         at += length;
     }
-    let readers = READERS.min(pieces.len());
+    let others = READERS.min(pieces.len()).saturating_sub(1);
     let mut said: Vec<Option<io::Result<T>>> = pieces.iter().map(|_| None).collect();
-    let read = |at: u64, bytes: &mut [u8]| file.read_at(at, bytes).map(|()| look(bytes));
-    if readers <= 1 {
-        return pieces.into_iter().map(|(at, bytes)| read(at, bytes)).collect();
-    }
     let work = Mutex::new(pieces.into_iter().zip(&mut said));
-    std::thread::scope(|scope| {
-        for _ in 0..readers {
-            scope.spawn(|| {
-                loop {
-                    let next = work.lock().next();
-                    let Some(((at, bytes), said)) = next else { return };
-                    *said = Some(read(at, bytes));
-                }
-            });
+    let read = || {
+        loop {
+            let next = work.lock().next();
+            let Some(((at, bytes), said)) = next else { return };
+            *said = Some(file.read_at(at, bytes).map(|()| look(bytes)));
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..others {
+            // A system that gives no thread makes it slower, no more.
+            let _ = std::thread::Builder::new().name("ingot-read".to_owned()).spawn_scoped(scope, read);
+        }
+        read();
     });
     said.into_iter().map(|said| said.unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into()))).collect()
 }
