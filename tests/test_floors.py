@@ -47,6 +47,7 @@ MODULE_FLOORS: Floors = (
 
 PACKAGE_FLOORS: Floors = (
     ("errors", "limits"),
+    ("error_words",),
     ("_native",),
     ("store",),
     ("settings", "completions"),

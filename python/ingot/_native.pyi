@@ -1,6 +1,6 @@
 """The native module: the engine behind `ingot.Store` and the HTTP service. Private; use `import ingot`.
 
-Every function raises the exceptions of `ingot.errors` (the module calls `ingot.errors.from_engine(code, fields)`
+Every function raises the exceptions of `ingot.errors` (the module calls `ingot.error_words.from_engine(code, fields)`
 with the engine's error as structure; the words are made there).
 """
 

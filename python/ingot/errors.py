@@ -4,14 +4,16 @@
     ├── InputError (ValueError)          change the input
     │   ├── MalformedError               400: MalformedJson MalformedNpy MalformedBody
     │   ├── ValueRefused                 400: NonFiniteValue ZeroVector DimensionMismatch InvalidId
-    │   │                                     InvalidLimit DigestMismatch
+    │   │                                     InvalidLimit DigestMismatch FilterSyntax DuplicateChunkId
     │   ├── ShapeError                   422: MissingField UnknownField NotOffered WrongType ConflictingFields
     │   │                                     RaggedRows EmptyEmbeddings TooManyRows TooManyColumns
     │   └── RequestRefused               4xx: Unauthenticated Forbidden MethodNotAllowed BodyTimeout BodyTooLarge
     │                                         MetadataTooLarge UriTooLong UnsupportedMediaType HeadersTooLarge
     ├── NotFoundError (LookupError)      choose another name: TenantNotFound SubTenantNotFound NotFound
+    │                                    begin again: CursorExpired
     ├── AlreadyExists                    choose another name, or overwrite
-    ├── RetryLater                       wait: Overloaded Starting Draining TenantReadOnly
+    ├── TenantSettingsDiffer             choose another name, or the settings that it has
+    ├── RetryLater                       wait: OverQuota Overloaded Starting Draining TenantReadOnly
     ├── StorageError                     call an operator: DiskFull OutcomeUnknown StorageFailed CorruptData
     │   └── OpenError                    the directory cannot be opened: DirectoryInUse FormatTooNew
     ├── UsageError (RuntimeError)        the way it was called: Closed Forked
@@ -21,10 +23,9 @@ Every class has the `status` and the `error_code` of the wire contract; what is 
 error is an attribute (`row`, `column`, `field`, ...), None where it is not known.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-__all__ = ["IngotError", "from_engine"]
+__all__ = ["IngotError"]
 
 
 class IngotError(Exception):
@@ -126,6 +127,18 @@ class DigestMismatch(ValueRefused):
     """The CRC-32C that was sent is not that of the rows."""
 
     error_code = "DIGEST_MISMATCH"
+
+
+class FilterSyntax(ValueRefused):
+    """A `filter_expr` that is no expression; `offset` is the character where it goes wrong."""
+
+    error_code = "FILTER_SYNTAX"
+
+
+class DuplicateChunkId(ValueRefused):
+    """A chunk id that one upload names twice, at `row`."""
+
+    error_code = "DUPLICATE_CHUNK_ID"
 
 
 class ShapeError(InputError):
@@ -274,11 +287,25 @@ class NotFound(NotFoundError):
     """No such source or path."""
 
 
+class CursorExpired(NotFoundError):
+    """The snapshot that a cursor reads is gone."""
+
+    status = 410
+    error_code = "CURSOR_EXPIRED"
+
+
 class AlreadyExists(IngotError):
-    """The source exists and `upsert` is false."""
+    """What is to be stored exists and `upsert` is false."""
 
     status = 409
     error_code = "ALREADY_EXISTS"
+
+
+class TenantSettingsDiffer(IngotError):
+    """The tenant exists with another dimension or metric."""
+
+    status = 409
+    error_code = "TENANT_SETTINGS_DIFFER"
 
 
 # Wait.
@@ -288,6 +315,13 @@ class RetryLater(IngotError):
     status = 503
     error_code = "OVERLOADED"
     retry_after: int | None = 1
+
+
+class OverQuota(RetryLater):
+    """This caller has used up what it may use in a time."""
+
+    status = 429
+    error_code = "OVER_QUOTA"
 
 
 class Overloaded(RetryLater):
@@ -389,111 +423,3 @@ class GraphFailed(InternalError):
 
 class Interrupted(KeyboardInterrupt):
     """The caller asked to stop (Ctrl-C)."""
-
-
-def place(row: int | None, column: int | None = None, field: str | None = None) -> str:
-    """The words for a position: `row 17, column 803`, with ": " behind; "" when nothing is known."""
-    parts = [] if row is None else [f"row {row}"]
-    if column is not None:
-        parts.append(f"column {column}")
-    if not parts and field is not None:
-        parts.append(f"`{field}`")
-    return ", ".join(parts) + ": " if parts else ""
-
-
-_Words = Callable[[Mapping[str, Any]], str]
-
-
-def _where(f: Mapping[str, Any]) -> str:
-    return place(f.get("row"), f.get("column"), f.get("field"))
-
-
-# Variant of the engine's error -> the class and its words.
-_TABLE: dict[str, tuple[type[IngotError], _Words]] = {
-    "NonFinite": (NonFiniteValue, lambda f: f"{_where(f)}{f['value']} is not finite as float32"),
-    "ZeroVector": (
-        ZeroVector,
-        lambda f: f"{_where(f)}all numbers are zero: such a vector has no cosine with any other",
-    ),
-    "DimensionMismatch": (
-        DimensionMismatch,
-        lambda f: f"vectors of dimension {f['got']} were sent, the tenant has dimension {f['expected']}",
-    ),
-    "RaggedRows": (
-        RaggedRows,
-        lambda f: f"{_where(f)}{f['got']} numbers, the rows before it have {f['expected']}",
-    ),
-    "EmptyEmbeddings": (EmptyEmbeddings, lambda f: f"`{f['field']}` is empty: send at least one number"),
-    "TooManyRows": (TooManyRows, lambda f: f"more than {f['limit']} rows: send several uploads"),
-    "TooManyColumns": (TooManyColumns, lambda f: f"{_where(f)}more than {f['limit']} numbers"),
-    "WrongType": (
-        WrongType,
-        lambda f: f"`{f['field']}`: {_where({**f, 'field': None})}expected {f['expected']}, got {f['got']}",
-    ),
-    "MalformedJson": (MalformedJson, lambda f: f"not valid JSON at byte {f['offset']}: {f['reason']}"),
-    "DuplicateField": (MalformedJson, lambda f: f"the field `{f['field']}` appears twice"),
-    "MalformedNpy": (MalformedNpy, lambda f: f"not a .npy array that can be stored: {f['reason']}"),
-    "InvalidId": (InvalidId, lambda f: f"`{f['field']}` {f['reason']}"),
-    "MetadataTooLarge": (
-        MetadataTooLarge,
-        lambda f: f"`document_metadata` is {f['bytes']} bytes of JSON, at most {f['limit']} are allowed",
-    ),
-    "InvalidLimit": (InvalidLimit, lambda f: f"`limit` is {f['got']}, it must be 1..{f['maximum']}"),
-    "DigestMismatch": (
-        DigestMismatch,
-        lambda f: f"`crc32c` is {f['expected']:08x}, the rows that arrived have {f['got']:08x}",
-    ),
-    "TenantNotFound": (TenantNotFound, lambda f: "no such tenant"),
-    "SubTenantNotFound": (SubTenantNotFound, lambda f: "no such sub-tenant"),
-    "NotFound": (NotFound, lambda f: "no such source"),
-    "AlreadyExists": (
-        AlreadyExists,
-        lambda f: f"a source '{f['source_id']}' exists already and `upsert` is false",
-    ),
-    "DiskFull": (DiskFull, lambda f: "no space left on the disk; nothing was stored"),
-    "OutcomeUnknown": (
-        OutcomeUnknown,
-        lambda f: (
-            "the sync to disk failed: the upload is there whole or not at all; send it again to settle it"
-        ),
-    ),
-    "TenantReadOnly": (TenantReadOnly, lambda f: f"the tenant takes no writes at present: {f['reason']}"),
-    "StorageFailed": (StorageFailed, lambda f: f"storage failed: {f['reason']}"),
-    "CorruptData": (CorruptData, lambda f: f"corrupt data: {f['reason']}"),
-    "GraphFailed": (GraphFailed, lambda f: f"the graph failed: {f['reason']}"),
-    "DirectoryInUse": (
-        DirectoryInUse,
-        lambda f: (
-            "another process has the directory open"
-            + (f" (process {f['pid']})" if f.get("pid") is not None else "")
-            + ": stop it, or choose another directory"
-        ),
-    ),
-    "FormatTooNew": (
-        FormatTooNew,
-        lambda f: (
-            f"the directory has format version {f['found']}, this ingot reads up to {f['supported']}: "
-            "upgrade ingot, or choose another directory"
-        ),
-    ),
-    "Closed": (Closed, lambda f: "the store is closed"),
-    "Forked": (Forked, lambda f: "the store was opened before a fork: open it again in the child"),
-}
-
-# The engine's names for details that have another name here.
-_RENAMED = {"maximum": "limit"}
-_FIELD_OF = {InvalidLimit: "limit", MetadataTooLarge: "document_metadata", DigestMismatch: "crc32c"}
-
-
-def from_engine(kind: str, fields: Mapping[str, Any]) -> IngotError | KeyboardInterrupt:
-    """The exception for the engine's error variant `kind` with its fields; native code raises what it returns."""
-    if kind == "Interrupted":
-        return Interrupted("interrupted")
-    entry = _TABLE.get(kind)
-    if entry is None:
-        return InternalError(f"unknown engine error {kind}: {dict(fields)!r}")
-    cls, words = entry
-    details = {_RENAMED.get(name, name): value for name, value in fields.items()}
-    if cls in _FIELD_OF:
-        details.setdefault("field", _FIELD_OF[cls])
-    return cls(words(fields), **details)

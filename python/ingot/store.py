@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ingot import _native, errors
+from ingot import _native, error_words, errors
 from ingot._native import Hits, Inserted, SourceStatus, TenantStats
 from ingot.limits import MAX_SEARCH_LIMIT
 
@@ -178,7 +178,7 @@ class Store:
     ) -> list[Hits]:
         """Search for each row of `queries` (shape (n, dimension), n <= 1000): one `Hits` a query, in order."""
         if limit < 0:  # the native module counts without a sign
-            raise errors.from_engine("InvalidLimit", {"got": limit, "maximum": MAX_SEARCH_LIMIT})
+            raise error_words.from_engine("InvalidLimit", {"got": limit, "maximum": MAX_SEARCH_LIMIT})
         return self._store.search(
             tenant_id,
             _array(queries),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import ingot.errors
+import ingot.error_words
 from ingot._native import BodyReader
 from tests.body.verdict import Judge, Structure, Verdict, bits
 
@@ -17,7 +17,7 @@ from tests.body.verdict import Judge, Structure, Verdict, bits
 @pytest.fixture(autouse=True)
 def structure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes native calls raise `Structure`."""
-    monkeypatch.setattr(ingot.errors, "from_engine", Structure)
+    monkeypatch.setattr(ingot.error_words, "from_engine", Structure)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot import errors
+from ingot import error_words
 from ingot.auth.keyring import Keyring
 from ingot.http.access_log import ServerLog
 from ingot.http.app import App
@@ -81,8 +81,8 @@ def test_a_bug_is_a_500_without_insides_and_a_traceback_in_the_log(tmp_path: Pat
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (errors.from_engine("StorageFailed", {"reason": "fsync /data/x: I/O error"}), "STORAGE_FAILED"),
-        (errors.from_engine("DiskFull", {}), "DISK_FULL"),
+        (error_words.from_engine("StorageFailed", {"reason": "fsync /data/x: I/O error"}), "STORAGE_FAILED"),
+        (error_words.from_engine("DiskFull", {}), "DISK_FULL"),
     ],
 )
 def test_a_disk_that_refuses_writes_is_not_ready(tmp_path: Path, error: Exception, code: str) -> None:

@@ -11,7 +11,20 @@ from ingot.schemas import answers, requests
 __all__ = ["OPERATIONS", "Operation", "codes", "refusals"]
 
 #: What an operation does, as far as it decides which errors it can answer.
-Trait = Literal["fields", "body", "vectors", "upload", "write", "tenant", "one source", "file", "store"]
+Trait = Literal[
+    "fields",
+    "body",
+    "vectors",
+    "upload",
+    "write",
+    "tenant",
+    "one source",
+    "file",
+    "store",
+    "filter",
+    "pages",
+    "create",
+]
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,11 @@ _ONLY: dict[type[IngotError], set[Trait]] = {
     errors.TooManyColumns: {"vectors"},
     errors.TooManyRows: {"body"},
     errors.DigestMismatch: {"upload"},
+    errors.DuplicateChunkId: {"upload"},
+    errors.FilterSyntax: {"filter"},
+    errors.CursorExpired: {"pages"},
+    errors.TenantSettingsDiffer: {"create"},
+    errors.OverQuota: {"fields"},
     errors.InvalidId: {"fields"},
     errors.InvalidLimit: {"fields"},
     errors.MissingField: {"fields"},

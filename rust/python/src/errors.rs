@@ -1,4 +1,4 @@
-//! The engine's errors as Python exceptions. The words are made in `ingot.errors`; here only structure crosses.
+//! The engine's errors as Python exceptions. The words are made in `ingot.error_words`; here only structure crosses.
 
 use ingot_engine::error::Error;
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ pub fn exception(py: Python<'_>, error: &Error) -> PyErr {
 fn made(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let fields = PyDict::new(py);
     let kind = describe(error, &fields)?;
-    let module = py.import("ingot.errors")?;
+    let module = py.import("ingot.error_words")?;
     Ok(PyErr::from_value(module.getattr("from_engine")?.call1((kind, fields))?))
 }
 
