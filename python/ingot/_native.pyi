@@ -284,7 +284,20 @@ class Store:
         sub_tenant_id: str | None = None,
         source_id: str | None = None,
         chunk_ids: Sequence[str] | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Completes with the number of rows deleted, and the places in `chunk_ids` of those that were there."""
+    def begin_get_json(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        chunk_ids: Sequence[str],
+        *,
+        max_bytes: int,
+        sub_tenant_id: str | None = None,
+    ) -> None:
+        """Completes with the JSON text of an object, chunk id -> vector, in parts, and the ids of no row; with None
+        when the text would be longer than `max_bytes`."""
     def status(self, tenant_id: str, source_id: str, *, sub_tenant_id: str | None = None) -> SourceStatus: ...
     def begin_status(
         self,

@@ -13,6 +13,9 @@ MAX_METADATA_LEVELS = 16
 #: Results of one search.
 MAX_SEARCH_LIMIT = 1000
 DEFAULT_SEARCH_LIMIT = 10
+#: The same of the first age.
+MAX_CHUNKS = 200
+DEFAULT_CHUNKS = 10
 #: Queries of one batch, and results of it: queries times `limit`.
 MAX_QUERIES = 1000
 MAX_BATCH_RESULTS = 100_000

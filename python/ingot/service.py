@@ -12,10 +12,20 @@ from typing import Any, Literal
 from ingot import _native, limits
 from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, TenantStats
 from ingot.completions import CompletionBridge
-from ingot.errors import Draining, InvalidLimit, Starting
+from ingot.errors import Draining, InvalidLimit, Starting, TooManyRows
 from ingot.schemas.checks import Insertion, Search, Selection
 
-__all__ = ["Body", "BodyFeed", "Hits", "Inserted", "Rows", "Service", "SourceStatus", "TenantStats"]
+__all__ = [
+    "Body",
+    "BodyFeed",
+    "Hits",
+    "Inserted",
+    "Purpose",
+    "Rows",
+    "Service",
+    "SourceStatus",
+    "TenantStats",
+]
 
 Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
@@ -178,16 +188,45 @@ class Service:
         )
         return answer[0]
 
+    async def vectors_json(self, selection: Selection) -> tuple[list[bytes], list[str]]:
+        """The vectors of rows by their ids as a JSON object, in parts, and the ids of no row. Raises when it is too
+        long."""
+        chunk_ids = selection.chunk_ids or []
+        answer: tuple[list[bytes], list[str]] | None = await self._call(
+            self._open_store.begin_get_json,
+            selection.tenant_id,
+            chunk_ids,
+            max_bytes=limits.MAX_PAGE_BYTES,
+            sub_tenant_id=selection.sub_tenant_id,
+        )
+        if answer is None:
+            raise TooManyRows(
+                f"`chunk_ids` names {len(chunk_ids)}: their vectors are over {limits.MAX_PAGE_BYTES} bytes: send several "
+                "requests",
+                field="chunk_ids",
+            )
+        return answer
+
     async def delete(self, selection: Selection) -> int:
         """Deletes the selected rows, durably; how many there were."""
-        count: int = await self._call(
+        count, _ = await self._delete(selection)
+        return count
+
+    async def delete_each(self, selection: Selection) -> list[str]:
+        """Deletes rows by their ids, durably; the ids of those that were there."""
+        chunk_ids = selection.chunk_ids or []
+        _, places = await self._delete(selection)
+        return [chunk_ids[place] for place in places]
+
+    async def _delete(self, selection: Selection) -> tuple[int, list[int]]:
+        deleted: tuple[int, list[int]] = await self._call(
             self._open_store.begin_delete,
             selection.tenant_id,
             sub_tenant_id=selection.sub_tenant_id,
             source_id=selection.source_id,
             chunk_ids=selection.chunk_ids,
         )
-        return count
+        return deleted
 
     async def status(
         self, tenant_id: str, sub_tenant_id: str | None, ids: list[str]

@@ -78,10 +78,11 @@ fn write(directory: &Path) {
     upload(&store, first, alpha, Some(r#"{"lang": "de", "n": 2}"#), &vectors(3, 2, 8));
     upload(&store, ("first", "notes"), alpha, None, &vectors(4, 3, 8));
     let deleted = Selector::Chunks(vec!["beta_1".to_owned(), "beta_4".to_owned()]);
-    assert_eq!(store.delete("first", None, &deleted), Ok(2));
+    assert_eq!(store.delete("first", None, &deleted).map(|deleted| deleted.rows), Ok(2));
     upload(&store, ("second", "default"), "gone", None, &vectors(6, 1, 3));
     upload(&store, ("second", "default"), "only", None, &vectors(5, 2, 3));
-    assert_eq!(store.delete("second", None, &Selector::Source("gone".to_owned())), Ok(1));
+    let gone = store.delete("second", None, &Selector::Source("gone".to_owned()));
+    assert_eq!(gone.map(|deleted| deleted.rows), Ok(1));
     store.close().unwrap();
     fs::remove_file(directory.join("LOCK")).unwrap();
     for empty in ["tmp", "trash"] {

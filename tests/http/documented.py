@@ -6,15 +6,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from ingot.http.app import table
+from ingot.http.first_age import FirstAge
 from ingot.http.operations import OPERATIONS, Operation, refusals
 from ingot.http.pages import Pages
-from ingot.http.routes import Routes
 
 
 @functools.cache
 def routes() -> dict[str, dict[str, Any]]:
     """The server's own table, of handlers that nobody will call."""
-    return dict(table(Routes.__new__(Routes), Pages.__new__(Pages)))
+    return dict(table(FirstAge.__new__(FirstAge), Pages.__new__(Pages)))
 
 
 def operation_of(method: str, path: str) -> Operation | None:

@@ -100,10 +100,19 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
                     body[name] = [row(numbers, tenant_id) for numbers in rows]
                 case [*numbers]:
                     body[name] = row(numbers, tenant_id)
+                case dict(vectors):
+                    # Those of a map by id.
+                    body[name] = {
+                        no_longer("chunk_ids", one): row(numbers, tenant_id)
+                        for one, numbers in vectors.items()
+                        if isinstance(numbers, list)
+                    }
         case.body = body
     else:
         # Without a JSON body what is required has to be a parameter.
         query.setdefault("tenant_id", TENANT)
+        for name in struct.NEEDED:
+            query.setdefault(name, ["a"])
         if struct.ONE_NEEDED and not struct.VECTORS and not set(query) & set(struct.ONE_OF):
             query[struct.ONE_OF[0]] = "a"
         if case.media_type == NPY and body is not NOT_SET:

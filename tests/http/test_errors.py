@@ -32,8 +32,8 @@ def test_unknown_paths_are_404(client: Client, path: str) -> None:
     client.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()).refused(404, "NOT_FOUND")
 
 
-def test_old_spellings_are_404_that_name_the_path(client: Client) -> None:
-    client.post("/embeddings/insert_raw_embeddings", {}).refused(404, "NOT_FOUND", INSERT)
+def test_a_path_that_is_nearly_one_is_404_that_names_it(client: Client) -> None:
+    client.post("/embeddings/insert-raw-embedings", {}).refused(404, "NOT_FOUND", INSERT)
 
 
 def test_an_encoded_path_is_the_path(client: Client) -> None:

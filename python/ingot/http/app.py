@@ -10,17 +10,18 @@ from aiohttp import web
 from ingot.auth.keyring import Keyring
 from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound
 from ingot.http.access_log import ServerLog
+from ingot.http.ages import UNDERSCORES, is_older
 from ingot.http.answers import refusal
 from ingot.http.connection import HttpServer, answer_as_http11
 from ingot.http.cors import CrossOrigin
 from ingot.http.exchange import Exchange
+from ingot.http.first_age import FirstAge
 from ingot.http.gatekeeper import Gatekeeper
 from ingot.http.guard import LoopbackGuard
 from ingot.http.intake import ClientGone, IntakeGate, drop
 from ingot.http.needs import check_need, is_open, need_of
 from ingot.http.pages import Pages
 from ingot.http.playground import FILES
-from ingot.http.routes import Routes
 from ingot.service import Service
 from ingot.settings import Settings
 
@@ -32,7 +33,7 @@ Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 _GONE = 499
 
 
-def table(routes: Routes, pages: Pages) -> dict[str, dict[str, Handler]]:
+def table(routes: FirstAge, pages: Pages) -> dict[str, dict[str, Handler]]:
     """Path -> method -> handler; `HEAD` works wherever `GET` does."""
     paths: dict[str, dict[str, Handler]] = {
         "/embeddings/insert-raw-embeddings": {"POST": routes.insert},
@@ -47,6 +48,20 @@ def table(routes: Routes, pages: Pages) -> dict[str, dict[str, Handler]]:
         "/openapi.json": {"GET": pages.openapi},
         "/docs": {"GET": pages.playground},
         **{f"/docs/{name}": {"GET": pages.asset} for name in FILES},
+    }
+    paths |= {older: dict(paths[path]) for older, path in UNDERSCORES.items()}
+    # Once it knew no single answer.
+    paths["/ingestion/verify_processing"] = {"POST": routes.statuses}
+    paths |= {
+        "/upload/upload_embeddings": {"POST": routes.first_insert},
+        "/upload/update_embeddings": {"PATCH": routes.first_update},
+        "/upload/verify_processing": {"POST": routes.status},
+        "/embeddings/search": {"POST": routes.first_search},
+        "/embeddings/retrieve_by_ids": {"POST": routes.first_get},
+        "/embeddings/delete": {"DELETE": routes.first_delete},
+        "/embeddings/create_tenant": {"POST": routes.first_create},
+        "/tenant/stats": {"GET": routes.first_stats},
+        "/tenant/sub_tenant_ids": {"GET": routes.first_sub_tenants},
     }
     for path, methods in paths.items():
         if not is_open(path) and need_of(path) is None:
@@ -74,7 +89,7 @@ class App:
         self._gatekeeper = Gatekeeper(keyring, guard)
         self._cross_origin = CrossOrigin(settings.cors_origins) if settings.cors_origins else None
         pages = Pages(version, settings.body_limit)
-        self._paths = pages.paths = table(Routes(service, IntakeGate(settings), log), pages)
+        self._paths = pages.paths = table(FirstAge(service, IntakeGate(settings), log), pages)
 
     def server(self) -> HttpServer:
         """A server whose connections this app answers."""
@@ -123,6 +138,7 @@ class App:
         preflight = cross_origin is not None and cross_origin.is_preflight(request)
         if methods is not None:
             x.route = f"{request.method} {path}"
+            x.older = is_older(path)
         x.caller = self._gatekeeper.admit(request.headers, preflight or is_open(path), x.started)
         if cross_origin is not None and preflight:
             return cross_origin.preflight

@@ -6,7 +6,7 @@ Every number is one that float32, cosine and JSON keep as it is.
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["EXAMPLES", "Example"]
+__all__ = ["EXAMPLES", "Example", "uploaded"]
 
 TENANT = "playground"
 
@@ -25,7 +25,8 @@ class Example:
     method: str = "POST"
 
 
-def _uploaded(file_id: str, rows: int, crc32c: str, **more: Any) -> dict[str, Any]:
+def uploaded(file_id: str, rows: int, crc32c: str, **more: Any) -> dict[str, Any]:
+    """What an upload is answered."""
     ids = [f"{file_id}_{row}" for row in range(rows)]
     return {
         "success": True,
@@ -83,14 +84,14 @@ EXAMPLES: tuple[Example, ...] = (
             "embeddings": _ROWS,
             "document_metadata": _METADATA,
         },
-        _uploaded("article-1", 2, "a6fab5b8"),
+        uploaded("article-1", 2, "a6fab5b8"),
     ),
     Example(
         "insert",
         "dry_run",
         "Judged, not stored",
         {"tenant_id": TENANT, "file_id": "article-2", "embeddings": [[0.0, 1.0, 0.0, 0.0]], "dry_run": True},
-        _uploaded("article-2", 1, "d8607922", dry_run=True),
+        uploaded("article-2", 1, "d8607922", dry_run=True),
     ),
     Example(
         "insert",

@@ -14,6 +14,7 @@ class Exchange:
     __slots__ = (
         "caller",
         "continued",
+        "older",
         "query",
         "received",
         "request",
@@ -30,6 +31,8 @@ class Exchange:
         self.started = started
         #: The route's name for the log; the path itself is the client's text.
         self.route = "-"
+        #: Whether the path is older than hyphens: unknown fields and parameters are ignored then.
+        self.older = False
         self.tenant_id: str | None = None
         #: Who asks; known before the route's handler is.
         self.caller: Caller = NOBODY

@@ -1,6 +1,7 @@
 """What each path needs of its caller's key. The server refuses to start with a path that stands nowhere here."""
 
 from ingot.auth.caller import Caller, Right
+from ingot.http.ages import UNDERSCORES
 
 __all__ = ["ON_A_TENANT", "check_need", "is_open", "need_of"]
 
@@ -16,7 +17,17 @@ ON_A_TENANT: dict[str, Right] = {
     "/embeddings/delete-raw-embeddings": "write",
     "/ingestion/verify-processing": "read",
     "/tenants/monitor": "read",
+    "/upload/upload_embeddings": "write",
+    "/upload/update_embeddings": "write",
+    "/upload/verify_processing": "read",
+    "/embeddings/search": "read",
+    "/embeddings/retrieve_by_ids": "read",
+    "/embeddings/delete": "write",
+    "/embeddings/create_tenant": "admin",
+    "/tenant/stats": "read",
+    "/tenant/sub_tenant_ids": "read",
 }
+ON_A_TENANT |= {older: ON_A_TENANT[path] for older, path in UNDERSCORES.items()}
 
 #: The right `admin` on all tenants.
 _ON_ALL_TENANTS = frozenset({"/metrics"})

@@ -13,21 +13,26 @@ import msgspec
 import orjson
 
 from ingot import limits
-from ingot.http.examples import EXAMPLES, Example
+from ingot.http.ages import is_older
+from ingot.http.examples import Example
+from ingot.http.older_examples import EVERY_EXAMPLE
 from ingot.http.operations import OPERATIONS, Operation, codes, refusals
 from ingot.schemas import answers
 from ingot.schemas.described import answer_schemas, body_schema, parameters
+from ingot.schemas.fields import forgiving
 from ingot.settings import described
 
 __all__ = ["document"]
 
 _JSON = "application/json"
+_OLDER = "Older"
 _ABOUT = """\
 A self-hosted store for embeddings.
 
 **Fields.** A request is a JSON object. A field may also be a query parameter (form-encoded UTF-8, lists by repetition,
 `document_metadata` as JSON text), but for the vectors; the same field with two different values is 422
-`CONFLICTING_FIELDS`. `null` is as good as absent. Unknown fields are 422 `UNKNOWN_FIELD` with the nearest known name.
+`CONFLICTING_FIELDS`. `null` is as good as absent. Unknown fields are 422 `UNKNOWN_FIELD` with the nearest known name;
+on the paths of earlier ages, which are marked as deprecated and keep working, they are ignored.
 
 **Answers** only gain fields: ignore those that you do not know. Every one has a header `X-Request-Id`; send your own
 (1 to {MAX_REQUEST_ID} visible ASCII characters) and it is kept. `HEAD` works wherever `GET` does.
@@ -45,15 +50,21 @@ def document(paths: Mapping[str, Mapping[str, Any]], version: str, body_limit: i
     """The document of a server with these paths (path -> method -> handler), as JSON."""
     shown: dict[str, Any] = {}
     used: set[str] = set()
+    structs: dict[str, tuple[Any, str]] = {}
     for path, methods in paths.items():
         for method, handler in methods.items():
             name = handler.__name__
             operation = OPERATIONS[name]
             if method == "HEAD":
                 continue
+            if operation.struct is not None:
+                struct = _struct(operation, older=is_older(path))
+                structs[struct.__name__] = (struct, operation.summary)
             place = shown.setdefault(_template(path, operation), {})
             if method.lower() not in place:
-                place[method.lower()] = _operation(operation, name, method, _unused(name, used))
+                place[method.lower()] = _operation(
+                    operation, name, method, _unused(name, used), older=is_older(path)
+                )
     return orjson.dumps(
         {
             "openapi": "3.1.1",
@@ -64,11 +75,20 @@ def document(paths: Mapping[str, Mapping[str, Any]], version: str, body_limit: i
                 "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/", "description": "This server"}],
-            "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS.values())],
+            "tags": [
+                {"name": tag}
+                for tag in dict.fromkeys(one.tag for one in OPERATIONS.values() if one.tag != _OLDER)
+            ]
+            + [
+                {
+                    "name": _OLDER,
+                    "description": "Paths and shapes of earlier ages, for the clients that have them.",
+                }
+            ],
             "security": [{"key": []}, {}],
             "paths": shown,
             "components": {
-                "schemas": _schemas(),
+                "schemas": _schemas(structs),
                 "headers": _HEADERS,
                 "securitySchemes": {
                     "key": {
@@ -131,18 +151,22 @@ def _headers(status: int) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _operation(operation: Operation, name: str, method: str, operation_id: str) -> dict[str, Any]:
+def _operation(
+    operation: Operation, name: str, method: str, operation_id: str, *, older: bool
+) -> dict[str, Any]:
     # DELETE takes a body too, but the standard gives it no meaning.
     with_body = operation.struct is not None and method in ("POST", "PUT", "PATCH")
     examples = {
-        one.name: one for one in EXAMPLES if one.handler == name and (with_body or one.method == method)
+        one.name: one for one in EVERY_EXAMPLE if one.handler == name and (with_body or one.method == method)
     }
     told: dict[str, Any] = {
         "operationId": operation_id,
-        "tags": [operation.tag],
+        "tags": [_OLDER if older else operation.tag],
         "summary": operation.summary,
         "description": operation.description,
     }
+    if older:
+        told["deprecated"] = True
     if operation.public:
         told["security"] = []
     asked = [_path_parameter(*pair) for pair in operation.path_values.items()]
@@ -153,7 +177,7 @@ def _operation(operation: Operation, name: str, method: str, operation_id: str) 
     if asked:
         told["parameters"] = asked
     if with_body:
-        told["requestBody"] = _body(operation, examples)
+        told["requestBody"] = _body(operation, examples, older=older)
     told["responses"] = {
         str(operation.status): _answer(operation, examples),
         **{str(status): _refusal(status, some, examples) for status, some in refusals(operation).items()},
@@ -172,10 +196,11 @@ def _show(asked: list[dict[str, Any]], example: Example | None) -> None:
             parameter["example"] = example.fields[parameter["name"]]
 
 
-def _body(operation: Operation, examples: Mapping[str, Example]) -> dict[str, Any]:
+def _body(operation: Operation, examples: Mapping[str, Example], *, older: bool) -> dict[str, Any]:
+    struct = _struct(operation, older=older)
     content: dict[str, Any] = {
         _JSON: {
-            "schema": {"$ref": f"#/components/schemas/{operation.struct.__name__}"},
+            "schema": {"$ref": f"#/components/schemas/{struct.__name__}"},
             "examples": {
                 name: {"summary": one.summary, "value": one.fields}
                 for name, one in examples.items()
@@ -236,16 +261,15 @@ def _refusal(status: int, some: list[str], examples: Mapping[str, Example]) -> d
     }
 
 
-def _schemas() -> dict[str, Any]:
-    structs = [getattr(answers, name) for name in answers.__all__]
-    found = answer_schemas(structs)
-    for operation in OPERATIONS.values():
-        if operation.struct is not None:
-            found[operation.struct.__name__] = {
-                "title": operation.struct.__name__,
-                "description": operation.summary + ".",
-                **body_schema(operation.struct),
-            }
+def _struct(operation: Operation, *, older: bool) -> Any:
+    """What a request to an operation is read into."""
+    return forgiving(operation.struct) if older else operation.struct
+
+
+def _schemas(structs: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
+    found = answer_schemas(getattr(answers, name) for name in answers.__all__)
+    for name, (struct, summary) in structs.items():
+        found[name] = {"title": name, "description": f"{summary}.", **body_schema(struct)}
     found["Detail"]["properties"]["error_code"] = {"$ref": "#/components/schemas/ErrorCode"}
     found["ErrorCode"] = {
         "title": "ErrorCode",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from ingot import errors, limits
 from ingot.errors import IngotError
 from ingot.http.playground import FILES
-from ingot.schemas import answers, requests
+from ingot.schemas import answers, first_age, requests
 
 __all__ = ["OPERATIONS", "Operation", "codes", "refusals"]
 
@@ -189,6 +189,85 @@ OPERATIONS: dict[str, Operation] = {
         frozenset({"fields", "tenant", "store"}),
         answers.StatsAnswer,
         requests.StatsRequest,
+    ),
+    "statuses": Operation(
+        "Older",
+        "Ask how far uploads are",
+        "As `/ingestion/verify-processing`, but the answer is always that to several sources.",
+        frozenset({"fields", "body", "tenant", "store"}),
+        answers.StatusesAnswer,
+        requests.StatusRequest,
+        body_optional=True,
+    ),
+    "first_insert": Operation(
+        "Older",
+        "Upload the vectors of a source",
+        "As `/embeddings/insert-raw-embeddings`.",
+        frozenset({"fields", "body", "vectors", "upload", "write", "tenant", "store"}),
+        answers.InsertAnswer,
+        requests.InsertRequest,
+        _NPY,
+    ),
+    "first_update": Operation(
+        "Older",
+        "Replace vectors of a source",
+        "All of the rows must exist (else 404 `NOT_FOUND`) and belong to one source (else 422), or nothing changes.",
+        frozenset({"fields", "body", "vectors", "write", "tenant", "one source", "store"}),
+        answers.FirstUpdateAnswer,
+        first_age.FirstUpdateRequest,
+    ),
+    "first_search": Operation(
+        "Older",
+        "Find the rows nearest to a vector",
+        "As `/embeddings/search-raw-embeddings`, answered with ids and scores only, best first.",
+        frozenset({"fields", "body", "vectors", "tenant", "store"}),
+        answers.FirstSearchAnswer,
+        first_age.FirstSearchRequest,
+        _NPY,
+    ),
+    "first_get": Operation(
+        "Older",
+        "Read vectors by the ids of their rows",
+        f"Together they may be {limits.MAX_PAGE_BYTES} bytes of JSON.",
+        frozenset({"fields", "body", "tenant", "store"}),
+        answers.FirstGetAnswer,
+        first_age.FirstChunksRequest,
+        body_optional=True,
+    ),
+    "first_delete": Operation(
+        "Older",
+        "Delete rows by their ids",
+        "Durable and visible before it is answered; the answer tells of each id whether there was such a row. Takes a "
+        "JSON body, too.",
+        frozenset({"fields", "body", "write", "tenant", "store"}),
+        answers.FirstDeleteAnswer,
+        first_age.FirstChunksRequest,
+        body_optional=True,
+    ),
+    "first_create": Operation(
+        "Older",
+        "Make a tenant",
+        "Its first vectors fix its dimension. A tenant that exists already stays as it is.",
+        frozenset({"fields", "body", "write", "create", "store"}),
+        answers.FirstTenantAnswer,
+        first_age.FirstTenantRequest,
+        body_optional=True,
+    ),
+    "first_stats": Operation(
+        "Older",
+        "Count a sub-tenant",
+        "The default one if none is named.",
+        frozenset({"fields", "tenant", "store"}),
+        answers.FirstStatsAnswer,
+        first_age.FirstTenantRequest,
+    ),
+    "first_sub_tenants": Operation(
+        "Older",
+        "List the sub-tenants of a tenant",
+        "By name; the default one is always among them.",
+        frozenset({"fields", "tenant", "store"}),
+        answers.FirstSubTenantsAnswer,
+        first_age.FirstTenantRequest,
     ),
     "alive": Operation(
         "Server", "Ask whether the process lives", "Looks at nothing.", _PUBLIC, answers.Alive, public=True

@@ -1,7 +1,8 @@
 """The endpoints: from an exchange to its answer, each read top to bottom."""
 
 import time
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
@@ -13,6 +14,7 @@ from ingot.http.exchange import Exchange
 from ingot.http.intake import Intake, IntakeGate, has_body
 from ingot.schemas import checks
 from ingot.schemas.envelope import read_envelope
+from ingot.schemas.fields import forgiving
 from ingot.schemas.parameters import merge, read_parameters
 from ingot.schemas.requests import (
     DeleteRequest,
@@ -23,7 +25,7 @@ from ingot.schemas.requests import (
     StatsRequest,
     StatusRequest,
 )
-from ingot.service import Service
+from ingot.service import Body, Purpose, Service
 
 __all__ = ["Routes"]
 
@@ -53,12 +55,7 @@ class Routes:
             early, parameters = self._early(x, InsertRequest)
             if intake.format == "npy":
                 checks.check_insert(early)
-            self._service.admit()
-            body = await intake.read(self._service.body(intake.format, "insert"))
-            request = early
-            if intake.format == "json":
-                request = merge(read_envelope(InsertRequest, body.envelope), parameters)
-                x.name_tenant(request.tenant_id)
+            request, body = await self._with_body(x, intake, "insert", early, parameters)
             rows = body.rows
             if intake.format == "json":
                 checks.check_matrix(request.embeddings, None if rows is None else rows.shape[0])
@@ -76,12 +73,7 @@ class Routes:
             early, parameters = self._early(x, SearchRequest)
             if intake.format == "npy":
                 checks.check_search(early)
-            self._service.admit()
-            body = await intake.read(self._service.body(intake.format, "search"))
-            request = early
-            if intake.format == "json":
-                request = merge(read_envelope(SearchRequest, body.envelope), parameters)
-                x.name_tenant(request.tenant_id)
+            request, body = await self._with_body(x, intake, "search", early, parameters)
             queries = body.rows
             if intake.format == "json":
                 batch = checks.check_queries(request, None if queries is None else queries.shape[0])
@@ -118,16 +110,25 @@ class Routes:
 
     async def status(self, x: Exchange) -> web.StreamResponse:
         """POST /ingestion/verify-processing."""
+        items, batch = await self._statuses(x)
+        if batch:
+            return answers.json_response(orjson.dumps({"statuses": items}), x.request_id)
+        if not items[0]["success"]:
+            raise NotFound("no such source: it was never uploaded here, or is deleted", field="file_id")
+        return answers.json_response(orjson.dumps(items[0]), x.request_id)
+
+    async def statuses(self, x: Exchange) -> web.StreamResponse:
+        """POST /ingestion/verify_processing, which knew no single answer."""
+        items, _ = await self._statuses(x)
+        return answers.json_response(orjson.dumps({"statuses": items}), x.request_id)
+
+    async def _statuses(self, x: Exchange) -> tuple[list[Mapping[str, Any]], bool]:
+        """How far each source is, and whether several were asked about."""
         request = await self._fields(x, StatusRequest)
         tenant_id, sub_tenant_id, ids, batch = checks.check_status(request)
         statuses = await self._service.status(tenant_id, sub_tenant_id, ids)
         x.rows = len(ids)
-        items = [answers.status_answer(*pair) for pair in zip(ids, statuses, strict=True)]
-        if batch:
-            return answers.json_response(orjson.dumps({"statuses": items}), x.request_id)
-        if statuses[0] is None:
-            raise NotFound("no such source: it was never uploaded here, or is deleted", field="file_id")
-        return answers.json_response(orjson.dumps(items[0]), x.request_id)
+        return [answers.status_answer(*pair) for pair in zip(ids, statuses, strict=True)], batch
 
     async def stats(self, x: Exchange) -> web.StreamResponse:
         """GET /tenants/monitor."""
@@ -172,12 +173,26 @@ class Routes:
 
     def _early(self, x: Exchange, struct: type[R]) -> tuple[R, dict[str, object]]:
         """The request as far as its parameters tell, judged before the body is read."""
+        if x.older:
+            struct = forgiving(struct)
         parameters = read_parameters(struct, x.query, but=struct.VECTORS)
         request = merge(struct(), parameters)
         if parameters:
             checks.check_present(request)
             x.name_tenant(request.tenant_id)
         return request, parameters
+
+    async def _with_body(
+        self, x: Exchange, intake: Intake, purpose: Purpose, early: R, parameters: dict[str, object]
+    ) -> tuple[R, Body]:
+        """The request, whole as far as fields go, and the body that was read for it."""
+        self._service.admit()
+        body = await intake.read(self._service.body(intake.format, purpose))
+        if intake.format != "json":
+            return early, body
+        request = merge(read_envelope(type(early), body.envelope), parameters)
+        x.name_tenant(request.tenant_id)
+        return request, body
 
     async def _fields(self, x: Exchange, struct: type[R]) -> R:
         """A request without vectors: parameters, and a JSON body where there is one."""
@@ -187,6 +202,6 @@ class Routes:
             return early
         with Intake(self._gate, x, ("json",)) as intake:
             body = await intake.read(self._service.body("json", "search"))
-        request = merge(read_envelope(struct, body.envelope), parameters)
+        request = merge(read_envelope(type(early), body.envelope), parameters)
         x.name_tenant(request.tenant_id)
         return request

@@ -11,6 +11,13 @@ from msgspec import UNSET, Meta, UnsetType
 __all__ = [
     "Alive",
     "DeleteAnswer",
+    "FirstDeleteAnswer",
+    "FirstGetAnswer",
+    "FirstSearchAnswer",
+    "FirstStatsAnswer",
+    "FirstSubTenantsAnswer",
+    "FirstTenantAnswer",
+    "FirstUpdateAnswer",
     "Found",
     "Hit",
     "InsertAnswer",
@@ -133,6 +140,70 @@ class StatsAnswer(Answer):
     sources: Annotated[int, _said("Sources with at least one row.", minimum=0)]
     sub_tenants: Annotated[dict[str, Count], _said("Rows by sub-tenant.")]
     groups: Annotated[int, _said("How often its log was written and synced since it was opened.", minimum=0)]
+
+
+class FirstAnswer(Answer):
+    """What all answers of the first age have."""
+
+    success: Literal[True]
+    message: str
+
+
+class FirstUpdateAnswer(FirstAnswer):
+    """The new vectors are on stable storage, and the next search finds them."""
+
+    file_id: Annotated[str, _said("The source that the rows belong to.")]
+    batch_id: Annotated[str, _said("The same as `file_id`.")]
+    chunk_ids: Annotated[list[str], _said("The ids of the rows, as sent.")]
+    updated_count: Count
+
+
+class FirstSearchAnswer(FirstAnswer):
+    """What a search of the first age found, best first."""
+
+    chunk_ids: list[str]
+    scores: Annotated[list[float], _said("One for each id; higher is more similar.")]
+
+
+class FirstGetAnswer(FirstAnswer):
+    """Vectors by the ids of their rows."""
+
+    embeddings: Annotated[
+        dict[str, list[float]], _said("Row id -> its numbers, as doubles that are the stored float32.")
+    ]
+    not_found_chunk_ids: Annotated[
+        list[str], _said("Ids of no row, in the order in which they were asked for.")
+    ]
+
+
+class FirstDeleteAnswer(FirstAnswer):
+    """The rows are gone, durably."""
+
+    status: Annotated[dict[str, bool], _said("Row id -> whether there was such a row to delete.")]
+    total_deleted: Count
+
+
+class FirstTenantAnswer(FirstAnswer):
+    """The tenant is there."""
+
+    tenant_id: str
+    sub_tenant_id: Annotated[str, _said("The sub-tenant that always exists.")]
+
+
+class FirstStatsAnswer(FirstAnswer):
+    """One sub-tenant, counted."""
+
+    object_count: Count
+    tenant_id: str
+    vector_dimension: Annotated[int | None, _said("Numbers in a row; null while none is fixed.")]
+
+
+class FirstSubTenantsAnswer(FirstAnswer):
+    """The sub-tenants of a tenant, by name."""
+
+    tenant_id: str
+    sub_tenant_ids: list[str]
+    count: Annotated[int, _said("How many there are.", minimum=1)]
 
 
 class Alive(Answer):

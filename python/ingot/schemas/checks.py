@@ -41,9 +41,11 @@ __all__ = [
     "check_delete",
     "check_get",
     "check_insert",
+    "check_limit",
     "check_matrix",
     "check_present",
     "check_queries",
+    "check_query",
     "check_search",
     "check_status",
     "check_tenant",
@@ -61,11 +63,11 @@ def check_present(request: Any) -> None:
         case InsertRequest():
             _check_insert_present(request)
         case SearchRequest():
-            _limit(request.limit, SEARCH_LIMIT)
+            check_limit(request.limit, SEARCH_LIMIT)
             _ef(request.ef)
             _with_embeddings(request.output_fields)
         case GetRequest():
-            _limit(request.limit, PAGE_LIMIT)
+            check_limit(request.limit, PAGE_LIMIT)
             _with_embeddings(request.output_fields)
 
 
@@ -182,10 +184,8 @@ def check_queries(request: SearchRequest, rows: int | None) -> bool:
                 "`query_embedding` is missing: send one vector, or a list of them as `query_embeddings`",
                 field="query_embedding",
             )
-        # What every search but a batch says: the reader left the number of the only row.
-        if one == b"0" and rows == 1:
-            return False
-        return _refuse_query("query_embedding", one, "number")
+        check_query("query_embedding", one, rows)
+        return False
     if one not in (b"", b"null"):
         raise ConflictingFields(
             "`query_embedding` and `query_embeddings` exclude each other: send one", field="query_embeddings"
@@ -193,6 +193,13 @@ def check_queries(request: SearchRequest, rows: int | None) -> bool:
     if msgspec.json.decode(many) != list(range(rows or 0)) or not rows:
         return _refuse_query("query_embeddings", many, "vector")
     return True
+
+
+def check_query(field: str, text: bytes, rows: int | None) -> None:
+    """Raises unless `text`, which the envelope has in `field`, stands for the only vector of the body."""
+    # What every search but a batch says: the reader left the number of the only row.
+    if text != b"0" or rows != 1:
+        _refuse_query(field, text, "number")
 
 
 def _refuse_query(field: str, text: bytes, element: str) -> NoReturn:
@@ -228,7 +235,7 @@ def check_search(request: SearchRequest) -> Search:
     return Search(
         check_tenant(request),
         request.sub_tenant_id or None,
-        _limit(request.limit, SEARCH_LIMIT),
+        check_limit(request.limit, SEARCH_LIMIT),
         _ef(request.ef),
         request.exact is True,
         threshold,
@@ -282,7 +289,11 @@ def _selection(request: GetRequest | DeleteRequest) -> Selection:
 
 def check_get(request: GetRequest) -> tuple[Selection, int, bool]:
     """The rows, how many of them, and whether with their vectors."""
-    return _selection(request), _limit(request.limit, PAGE_LIMIT), _with_embeddings(request.output_fields)
+    return (
+        _selection(request),
+        check_limit(request.limit, PAGE_LIMIT),
+        _with_embeddings(request.output_fields),
+    )
 
 
 def check_delete(request: DeleteRequest) -> Selection:
@@ -318,12 +329,13 @@ def _at_most(field: str, values: list[str], most: int) -> None:
         )
 
 
-def _limit(limit: int | None, bounds: tuple[int, int]) -> int:
+def check_limit(limit: int | None, bounds: tuple[int, int], field: str = "limit") -> int:
+    """`limit`, or the default of `bounds`, whose other number is the most."""
     default, most = bounds
     if limit is None:
         return default
     if not 1 <= limit <= most:
-        raise InvalidLimit(f"`limit` is {_shown(limit)}, it must be 1..{most}", field="limit", limit=most)
+        raise InvalidLimit(f"`{field}` is {_shown(limit)}, it must be 1..{most}", field=field, limit=most)
     return limit
 
 

@@ -5,6 +5,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from ingot.schemas.fields import is_strict
+
 __all__ = ["answer_schemas", "body_schema", "parameters"]
 
 
@@ -43,7 +45,7 @@ def body_schema(struct: Any) -> dict[str, Any]:
         "properties": {
             name: kind if name in needed else _or_null(kind) for name, kind in _kinds(struct).items()
         },
-        "additionalProperties": False,
+        "additionalProperties": not is_strict(struct),
         "required": needed,
     }
     if struct.ONE_NEEDED:

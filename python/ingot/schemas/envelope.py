@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from ingot import limits
 from ingot.errors import BodyTooLarge, MalformedJson, WrongType
-from ingot.schemas.fields import convert, field_types, json_type, refuse_unknown
+from ingot.schemas.fields import convert, field_types, is_strict, json_type, refuse_unknown
 
 __all__ = ["read_envelope"]
 
@@ -51,9 +51,10 @@ def _explain(struct: Any, text: bytes) -> Any:
     except (ValueError, RecursionError) as error:
         raise MalformedJson(f"not valid JSON: {error}") from None
     types = field_types(struct)
-    for name in members:
-        if name not in types:
+    for name in [name for name in members if name not in types]:
+        if is_strict(struct) or name in struct.LATER:
             refuse_unknown(struct, name)
+        del members[name]
     return struct(
         **{
             name: raw if types[name] is Raw else convert(name, types[name], value)

@@ -3,14 +3,16 @@
 import difflib
 import functools
 import math
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn, TypeVar, cast, get_type_hints
 
 import msgspec
 from msgspec import Raw
 
 from ingot.errors import NotOffered, UnknownField, WrongType
 
-__all__ = ["convert", "field_types", "json_type", "refuse_unknown"]
+__all__ = ["convert", "field_types", "forgiving", "is_strict", "json_type", "refuse_unknown"]
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 # The type of a field -> what the client is told belongs there.
 _WORDS: dict[Any, str] = {
@@ -28,6 +30,23 @@ def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """Name -> type of every field, without what its kind says of it."""
     bare = get_type_hints(struct)
     return {field.encode_name: bare[field.name] for field in msgspec.structs.fields(struct)}
+
+
+def is_strict(struct: type[msgspec.Struct]) -> bool:
+    """Whether a name that is no field of the struct is an error; otherwise it is ignored."""
+    return struct.__struct_config__.forbid_unknown_fields
+
+
+@functools.cache
+def _forgiving(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        f"Older{struct.__name__}", [], bases=(struct,), forbid_unknown_fields=False, kw_only=True
+    )
+
+
+def forgiving(struct: type[S]) -> type[S]:
+    """The struct, or one like it, that ignores names it does not know."""
+    return cast(type[S], _forgiving(struct)) if is_strict(struct) else struct
 
 
 def words(kind: Any) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "FileId",
     "FileIds",
     "Matrix",
+    "MaxChunks",
     "Metadata",
     "OutputFields",
     "PageLimit",
@@ -30,6 +31,7 @@ __all__ = [
     "SubTenantId",
     "TenantId",
     "Upsert",
+    "VectorsById",
 ]
 
 #: What `output_fields` may name; everything but `embedding` always comes.
@@ -169,6 +171,27 @@ SearchLimit = Annotated[
         minimum=1,
         maximum=limits.MAX_SEARCH_LIMIT,
         default=limits.DEFAULT_SEARCH_LIMIT,
+    ),
+]
+MaxChunks = Annotated[
+    int,
+    _said(
+        "How many rows are answered, at most.",
+        minimum=1,
+        maximum=limits.MAX_CHUNKS,
+        default=limits.DEFAULT_CHUNKS,
+    ),
+]
+VectorsById = Annotated[
+    Raw,
+    _said(
+        f"Row id -> its new vector: 1 to {limits.MAX_ROWS} rows of one source, of the tenant's dimension, each number "
+        "finite as float32; in a cosine tenant no row is all zero.",
+        type="object",
+        additionalProperties=VECTOR,
+        propertyNames=_id(limits.MAX_CHUNK_ID),
+        minProperties=1,
+        maxProperties=limits.MAX_ROWS,
     ),
 ]
 PageLimit = Annotated[

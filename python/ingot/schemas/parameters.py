@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Raw
 
 from ingot.errors import ConflictingFields, MalformedBody
-from ingot.schemas.fields import field_types, refuse_type, refuse_unknown
+from ingot.schemas.fields import field_types, is_strict, refuse_type, refuse_unknown
 from ingot.schemas.metadata import metadata_from_parameter
 
 __all__ = ["merge", "read_parameters"]
@@ -29,7 +29,9 @@ def read_parameters(struct: Any, query: str, *, but: frozenset[str] = frozenset(
         name, text = _unquote(raw_name), _unquote(raw_text)
         kind = types.get(name)
         if kind is None or name in but:
-            refuse_unknown(struct, name, "parameter")
+            if is_strict(struct) or name in struct.LATER:
+                refuse_unknown(struct, name, "parameter")
+            continue
         if kind == list[str] | None:
             values.setdefault(name, []).append(text)
             continue

@@ -1,5 +1,6 @@
 //! What a search found, as the JSON text that a client is sent: written where it is found, off the event loop.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use ingot_engine::error::Result;
@@ -48,6 +49,34 @@ impl Answer {
     }
 }
 
+/// Vectors by the ids of their rows: a JSON object in parts, and the ids of no row.
+pub struct VectorsById {
+    pub parts: Vec<Vec<u8>>,
+    pub missing: Vec<String>,
+}
+
+impl VectorsById {
+    /// The vectors of the rows found of those `asked` for. `None` when the object is longer than `most` bytes.
+    pub fn write(found: &Hits, asked: Vec<String>, most: usize) -> Result<Option<Self>> {
+        let mut text = Text { parts: Vec::new(), last: vec![b'{'], left: most };
+        let mut there: HashSet<String> = HashSet::with_capacity(found.len());
+        found.each(&mut |hit| {
+            if text.left > 0 {
+                text.vector(&hit, there.is_empty());
+                there.insert(hit.chunk_id);
+            }
+            Ok(())
+        })?;
+        if text.left == 0 {
+            return Ok(None);
+        }
+        text.last.push(b'}');
+        text.parts.push(text.last);
+        let missing = asked.into_iter().filter(|id| there.insert(id.clone())).collect();
+        Ok(Some(Self { parts: text.parts, missing }))
+    }
+}
+
 struct Text {
     parts: Vec<Vec<u8>>,
     last: Vec<u8>,
@@ -56,6 +85,26 @@ struct Text {
 }
 
 impl Text {
+    fn vector(&mut self, hit: &Hit<'_>, first: bool) {
+        if self.last.len() > PART {
+            self.parts.push(std::mem::take(&mut self.last));
+        }
+        let before = self.last.len();
+        let out = &mut self.last;
+        if !first {
+            out.push(b',');
+        }
+        quote(out, &hit.chunk_id);
+        let mut sign: &[u8] = b":[";
+        for &number in hit.vector {
+            out.extend_from_slice(sign);
+            let _ = write!(out, "{:?}", f64::from(number));
+            sign = b",";
+        }
+        out.push(b']');
+        self.left = self.left.saturating_sub(out.len() - before);
+    }
+
     fn item(&mut self, hit: &Hit<'_>, metric: Metric, first: bool) {
         if self.last.len() > PART {
             self.parts.push(std::mem::take(&mut self.last));

@@ -9,14 +9,14 @@ use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::{Error, Result};
 use ingot_engine::store::{Arrival, Batch, Options, Search};
 use ingot_engine::sync::Mutex;
-use ingot_engine::tenant::{Selector, Upload};
+use ingot_engine::tenant::{Deleted, Selector, Upload};
 use ingot_engine::{store, vector};
 use pyo3::BoundObject;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, VectorsById};
 use crate::array_unsafe::{Array, Purpose};
 use crate::body::Rows;
 use crate::call::released;
@@ -109,6 +109,10 @@ fn required(selector: Option<Selector>) -> PyResult<Selector> {
 
 const fn search_of(limit: usize, ef: Option<usize>, exact: bool, score_threshold: Option<f32>) -> Search {
     Search { options: SearchOptions { limit, ef, exact }, score_threshold }
+}
+
+fn bytes(py: Python<'_>, parts: &[Vec<u8>]) -> Vec<Py<PyBytes>> {
+    parts.iter().map(|part| PyBytes::new(py, part).unbind()).collect()
 }
 
 /// Reports `outcome`, made into a Python object by `make`, to `completions`.
@@ -304,9 +308,7 @@ impl Store {
         let write = move |found: Vec<_>| Answer::write(&found, batch, max_bytes);
         let completion = Box::new(move |written| {
             report(&completions, token, written, |py, answer: Option<Answer>| {
-                let Some(answer) = answer else { return Ok(None) };
-                let parts: Vec<_> = answer.parts.iter().map(|part| PyBytes::new(py, part).unbind()).collect();
-                Ok(Some((parts, answer.rows)))
+                Ok(answer.map(|answer| (bytes(py, &answer.parts), answer.rows)))
             });
         });
         py.detach(|| self.store.begin_search(query, write, completion, here));
@@ -356,6 +358,27 @@ impl Store {
         Ok(())
     }
 
+    #[pyo3(signature = (completions, token, tenant_id, chunk_ids, *, max_bytes, sub_tenant_id=None))]
+    fn begin_get_json(
+        &self,
+        completions: &Completions,
+        token: i64,
+        tenant_id: String,
+        chunk_ids: Vec<String>,
+        max_bytes: usize,
+        sub_tenant_id: Option<String>,
+    ) {
+        let completions = completions.clone();
+        self.store.begin_read(move |store| {
+            let selector = Selector::Chunks(chunk_ids.clone());
+            let found = store.get(&tenant_id, sub_tenant_id.as_deref(), Some(&selector), chunk_ids.len());
+            let written = found.and_then(|(hits, _)| VectorsById::write(&hits, chunk_ids, max_bytes));
+            report(&completions, token, written, |py, answer: Option<VectorsById>| {
+                Ok(answer.map(|answer| (bytes(py, &answer.parts), answer.missing)))
+            });
+        });
+    }
+
     #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None))]
     fn delete(
         &self,
@@ -366,7 +389,7 @@ impl Store {
         chunk_ids: Option<Vec<String>>,
     ) -> PyResult<u64> {
         let selector = required(selector(source_id, chunk_ids)?)?;
-        released(py, |_| self.store.delete(tenant_id, sub_tenant_id, &selector))
+        released(py, |_| Ok(self.store.delete(tenant_id, sub_tenant_id, &selector)?.rows))
     }
 
     #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None))]
@@ -381,8 +404,9 @@ impl Store {
     ) -> PyResult<()> {
         let selector = required(selector(source_id, chunk_ids)?)?;
         let completions = completions.clone();
-        let completion =
-            Box::new(move |outcome| report(&completions, token, outcome, |_, count: u64| Ok(count)));
+        let completion = Box::new(move |outcome| {
+            report(&completions, token, outcome, |_, deleted: Deleted| Ok((deleted.rows, deleted.chunks)));
+        });
         self.store.begin_delete(tenant_id, sub_tenant_id, selector, completion);
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::pool::Pool;
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::{
-    Completion, Hits, Selector, SourceStatus, Surroundings, Tenant, TenantStats, sub_tenant_name,
+    Completion, Deleted, Hits, Selector, SourceStatus, Surroundings, Tenant, TenantStats, sub_tenant_name,
 };
 use crate::validate;
 use crate::vector::{Dimension, Metric, Rows};
@@ -183,7 +183,7 @@ impl Store {
         }
     }
 
-    /// Deletes rows and returns how many, once that is on stable storage and visible.
+    /// Deletes rows and returns which, once that is on stable storage and visible.
     ///
     /// # Errors
     /// As [`Self::insert`].
@@ -192,20 +192,20 @@ impl Store {
         tenant_id: &str,
         sub_tenant: Option<&str>,
         selector: &Selector,
-    ) -> Result<u64> {
+    ) -> Result<Deleted> {
         self.check()?;
         let (completion, outcome) = answer();
         self.remove(tenant_id, sub_tenant, selector, completion);
         outcome.recv().unwrap_or(Err(Error::Closed))
     }
 
-    /// Deletes rows and tells `completion` how many, once that is on stable storage and visible.
+    /// Deletes rows and tells `completion` which, once that is on stable storage and visible.
     pub fn begin_delete(
         self: &Arc<Self>,
         tenant_id: String,
         sub_tenant: Option<String>,
         selector: Selector,
-        completion: Completion<u64>,
+        completion: Completion<Deleted>,
     ) {
         let store = Arc::clone(self);
         self.commits.spawn(move || match store.check() {
@@ -219,7 +219,7 @@ impl Store {
         tenant_id: &str,
         sub_tenant: Option<&str>,
         selector: &Selector,
-        completion: Completion<u64>,
+        completion: Completion<Deleted>,
     ) {
         let _writing = self.writing.read();
         let found = self.check().and_then(|()| selector.check()).and_then(|()| {

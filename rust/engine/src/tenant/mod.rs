@@ -10,7 +10,7 @@ mod upload;
 
 pub use lookup::{Hit, Hits, SourceStatus, TenantStats};
 pub(crate) use upload::ValidUpload;
-pub use upload::{Inserted, Selector, Upload, sub_tenant_name};
+pub use upload::{Deleted, Inserted, Selector, Upload, sub_tenant_name};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -274,7 +274,7 @@ impl Tenant {
         &self,
         sub_tenant: &str,
         selector: &Selector,
-        completion: Completion<u64>,
+        completion: Completion<Deleted>,
     ) -> bool {
         self.queue_delete(sub_tenant, selector, completion)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::upload::{Inserted, Selector, ValidUpload, check_dimension};
+use super::upload::{Deleted, Inserted, Selector, ValidUpload, check_dimension};
 use super::{Completion, Tenant};
 use crate::error::{Error, Result};
 use crate::format::draft::{Draft, DraftBody};
@@ -233,7 +233,7 @@ impl Tenant {
         &self,
         sub_tenant: &str,
         selector: &Selector,
-        completion: Completion<u64>,
+        completion: Completion<Deleted>,
     ) -> bool {
         let mut sequencer = self.sequencer.lock();
         match self.decide_delete(&mut sequencer, sub_tenant, selector) {
@@ -242,8 +242,8 @@ impl Tenant {
                 completion(Err(refused));
                 false
             }
-            Ok((draft, count)) => {
-                let done = Box::new(move |outcome: Result<()>| completion(outcome.map(|()| count)));
+            Ok((draft, deleted)) => {
+                let done = Box::new(move |outcome: Result<()>| completion(outcome.map(|()| deleted)));
                 sequencer.push(Queued { draft, done })
             }
         }
@@ -254,13 +254,14 @@ impl Tenant {
         sequencer: &mut Sequencer,
         sub_tenant: &str,
         selector: &Selector,
-    ) -> Result<(Option<Draft>, u64)> {
+    ) -> Result<(Option<Draft>, Deleted)> {
         if sequencer.closed {
             return Err(Error::Closed);
         }
         let number = sequencer.sub_tenant(sub_tenant).ok_or(Error::SubTenantNotFound)?;
         let mut touched: HashMap<&str, LiveSource> = HashMap::new();
         let mut rows: Vec<u64> = Vec::new();
+        let mut chunks: Vec<usize> = Vec::new();
         match selector {
             Selector::Source(id) => {
                 let source = self.source(sequencer, number, id)?;
@@ -268,7 +269,8 @@ impl Tenant {
                 touched.insert(id, LiveSource::default());
             }
             Selector::Chunks(ids) => {
-                for (id, index) in ids.iter().filter_map(|id| parse_chunk_id(id)) {
+                for (place, id) in ids.iter().enumerate() {
+                    let Some((id, index)) = parse_chunk_id(id) else { continue };
                     if !touched.contains_key(id) {
                         touched.insert(id, self.source(sequencer, number, id)?);
                     }
@@ -276,13 +278,14 @@ impl Tenant {
                         && let Some(row) = source.row_of(index)
                     {
                         rows.push(row);
+                        chunks.push(place);
                         source.remove(row);
                     }
                 }
             }
         }
         if rows.is_empty() {
-            return Ok((None, 0));
+            return Ok((None, Deleted::default()));
         }
         rows.sort_unstable();
         let lsn = sequencer.last_lsn + 1;
@@ -297,7 +300,7 @@ impl Tenant {
             metric: self.metric,
             ..Draft::bare(Kind::Delete, lsn)
         };
-        Ok((Some(draft), rows.len() as u64))
+        Ok((Some(draft), Deleted { rows: rows.len() as u64, chunks }))
     }
 
     /// The rows of a source that live at the end of the queue.

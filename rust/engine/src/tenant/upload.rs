@@ -66,6 +66,16 @@ pub enum Selector {
     Chunks(Vec<String>),
 }
 
+/// What a delete did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Rows that are gone.
+    pub rows: u64,
+    /// Which of the chunks that the selector names were there, by their places in it; an id that is named twice was
+    /// there once.
+    pub chunks: Vec<usize>,
+}
+
 impl Selector {
     /// Checks the ids.
     ///
