@@ -201,8 +201,8 @@ class Service:
         )
         if answer is None:
             raise TooManyRows(
-                f"`chunk_ids` names {len(chunk_ids)}: their vectors are over {limits.MAX_PAGE_BYTES} bytes: send several "
-                "requests",
+                f"`chunk_ids` names {len(chunk_ids)}: their vectors are over {limits.MAX_PAGE_BYTES} bytes: "
+                "send several requests",
                 field="chunk_ids",
             )
         return answer

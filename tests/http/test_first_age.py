@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from tests.http.client import JSON, NPY, Answer, Client, npy
-
-UPLOAD = "/upload/upload_embeddings"
-UPDATE = "/upload/update_embeddings"
-VERIFY = "/upload/verify_processing"
-SEARCH = "/embeddings/search"
-RETRIEVE = "/embeddings/retrieve_by_ids"
-DELETE = "/embeddings/delete"
-CREATE = "/embeddings/create_tenant"
-STATS = "/tenant/stats"
-SUB_TENANTS = "/tenant/sub_tenant_ids"
-
-ROWS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+from tests.http.older import (
+    CREATE,
+    FIRST_DELETE,
+    FIRST_SEARCH,
+    FIRST_STATS,
+    RETRIEVE,
+    ROWS,
+    SUB_TENANTS,
+    UPDATE,
+    UPLOAD,
+    VERIFY,
+)
 
 
 def send(client: Client, method: str, path: str, fields: Any, **params: Any) -> Answer:
@@ -45,7 +45,7 @@ def test_a_first_age_upload_is_answered_as_those_of_today(client: Client, tenant
 
 
 def test_a_first_age_search_is_answered_with_ids_and_scores(client: Client, filled: str) -> None:
-    answer = client.post(SEARCH, {"tenant_id": filled, "embeddings": [1.0, 0.0]}).ok()
+    answer = client.post(FIRST_SEARCH, {"tenant_id": filled, "embeddings": [1.0, 0.0]}).ok()
     root = float(np.float32(1 / np.sqrt(2)))
     assert answer == {
         "chunk_ids": ["a_0", "a_2", "a_1", "b_0"],
@@ -55,21 +55,21 @@ def test_a_first_age_search_is_answered_with_ids_and_scores(client: Client, fill
     }
     today = client.search(filled, [1.0, 0.0]).ok()
     assert answer["scores"] == [hit["score"] for hit in today]
-    assert client.post(SEARCH, {"tenant_id": filled, "embeddings": [1, 0], "max_chunks": 2}).ok()[
+    assert client.post(FIRST_SEARCH, {"tenant_id": filled, "embeddings": [1, 0], "max_chunks": 2}).ok()[
         "chunk_ids"
     ] == ["a_0", "a_2"]
     body, headers = npy(np.array([1.0, 0.0])), {"Content-Type": NPY}
-    assert client.request("POST", SEARCH, body, headers, {"tenant_id": filled}).ok() == answer
+    assert client.request("POST", FIRST_SEARCH, body, headers, {"tenant_id": filled}).ok() == answer
 
 
 def test_max_chunks_is_10_by_default_and_200_at_most(client: Client, tenant: str) -> None:
     client.insert(tenant, np.ones((300, 2))).ok()
     for most, got in ((None, 10), (1, 1), (200, 200)):
         fields = {"tenant_id": tenant, "embeddings": [1, 0], "max_chunks": most}
-        assert len(client.post(SEARCH, fields).ok()["chunk_ids"]) == got
+        assert len(client.post(FIRST_SEARCH, fields).ok()["chunk_ids"]) == got
     for most in (0, 201, -1, 10**30):
         fields = {"tenant_id": tenant, "embeddings": [1, 0], "max_chunks": most}
-        client.post(SEARCH, fields).refused(400, "INVALID_LIMIT", "1..200", field="max_chunks")
+        client.post(FIRST_SEARCH, fields).refused(400, "INVALID_LIMIT", "1..200", field="max_chunks")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_max_chunks_is_10_by_default_and_200_at_most(client: Client, tenant: str
 def test_a_first_age_query_is_judged_like_every_query(
     client: Client, filled: str, embeddings: Any, status: int, code: str
 ) -> None:
-    client.post(SEARCH, {"tenant_id": filled, "embeddings": embeddings}).refused(status, code)
+    client.post(FIRST_SEARCH, {"tenant_id": filled, "embeddings": embeddings}).refused(status, code)
 
 
 def test_vectors_are_retrieved_by_their_ids(client: Client, filled: str) -> None:
@@ -133,17 +133,21 @@ def test_retrieved_vectors_are_bounded_in_all(client: Client, tenant: str) -> No
 
 def test_a_first_age_delete_tells_of_each_id(client: Client, filled: str) -> None:
     fields = {"tenant_id": filled, "chunk_ids": ["a_1", "a_7", "b_0", "a_1", "nope"]}
-    assert send(client, "DELETE", DELETE, fields).ok() == {
+    assert send(client, "DELETE", FIRST_DELETE, fields).ok() == {
         "status": {"a_1": True, "a_7": False, "b_0": True, "nope": False},
         "total_deleted": 2,
         "success": True,
         "message": "2 of 4 embeddings deleted.",
     }
     assert [item["embedding"]["chunk_id"] for item in client.get(filled).ok()] == ["a_0", "a_2"]
-    again = client.request("DELETE", DELETE, params={"tenant_id": filled, "chunk_ids": ["a_1", "a_0"]}).ok()
+    again = client.request(
+        "DELETE", FIRST_DELETE, params={"tenant_id": filled, "chunk_ids": ["a_1", "a_0"]}
+    ).ok()
     assert (again["status"], again["total_deleted"]) == ({"a_1": False, "a_0": True}, 1)
-    send(client, "DELETE", DELETE, {"tenant_id": filled}).refused(422, "MISSING_FIELD", field="chunk_ids")
-    assert client.post(DELETE, fields).refused(405, "METHOD_NOT_ALLOWED")
+    send(client, "DELETE", FIRST_DELETE, {"tenant_id": filled}).refused(
+        422, "MISSING_FIELD", field="chunk_ids"
+    )
+    assert client.post(FIRST_DELETE, fields).refused(405, "METHOD_NOT_ALLOWED")
 
 
 def test_of_deletes_of_the_same_row_one_says_true(client: Client, tenant: str) -> None:
@@ -152,7 +156,9 @@ def test_of_deletes_of_the_same_row_one_says_true(client: Client, tenant: str) -
     told: list[dict[str, bool]] = []
     fields = {"tenant_id": tenant, "chunk_ids": ids}
     threads = [
-        threading.Thread(target=lambda: told.append(send(client, "DELETE", DELETE, fields).ok()["status"]))
+        threading.Thread(
+            target=lambda: told.append(send(client, "DELETE", FIRST_DELETE, fields).ok()["status"])
+        )
         for _ in range(8)
     ]
     for thread in threads:
@@ -178,17 +184,17 @@ def test_the_tenant_calls_of_the_first_age(client: Client, tenant: str) -> None:
     }
     assert client.request("POST", CREATE, params={"tenant_id": tenant}).ok()["success"] is True
     counted = {"object_count": 0, "tenant_id": tenant, "vector_dimension": None, "success": True}
-    assert client.request("GET", STATS, params={"tenant_id": tenant}).ok() == {
+    assert client.request("GET", FIRST_STATS, params={"tenant_id": tenant}).ok() == {
         **counted,
         "message": "Tenant counted.",
     }
     client.insert(tenant, ROWS, sub_tenant_id="s").ok()
     for name, count in (("s", 3), ("", 0), ("default", 0)):
         params = {"tenant_id": tenant, "sub_tenant_id": name}
-        answer = client.request("GET", STATS, params=params).ok()
+        answer = client.request("GET", FIRST_STATS, params=params).ok()
         assert (answer["object_count"], answer["vector_dimension"]) == (count, 2)
     params = {"tenant_id": tenant, "sub_tenant_id": "nope"}
-    client.request("GET", STATS, params=params).refused(404, "SUB_TENANT_NOT_FOUND")
+    client.request("GET", FIRST_STATS, params=params).refused(404, "SUB_TENANT_NOT_FOUND")
     assert client.request("GET", SUB_TENANTS, params={"tenant_id": tenant}).ok() == {
         "tenant_id": tenant,
         "sub_tenant_ids": ["default", "s"],
@@ -196,7 +202,7 @@ def test_the_tenant_calls_of_the_first_age(client: Client, tenant: str) -> None:
         "success": True,
         "message": "2 sub-tenants.",
     }
-    for method, path in (("GET", STATS), ("GET", SUB_TENANTS)):
+    for method, path in (("GET", FIRST_STATS), ("GET", SUB_TENANTS)):
         client.request(method, path, params={"tenant_id": f"{tenant}x"}).refused(404, "TENANT_NOT_FOUND")
         client.request(method, path).refused(422, "MISSING_FIELD", field="tenant_id")
     client.request("POST", CREATE).refused(422, "MISSING_FIELD", field="tenant_id")

@@ -10,16 +10,12 @@ from ingot.http.ages import FIRST, UNDERSCORES
 from tests.http import client as paths
 from tests.http.client import JSON, NPY, Answer, Client, npy
 from tests.http.documented import routes
-from tests.http.test_first_age import CREATE, RETRIEVE, SEARCH, STATS, SUB_TENANTS, UPDATE, UPLOAD, VERIFY
-from tests.http.test_first_age import DELETE as FIRST_DELETE
-
-TODAY = {new: old for old, new in UNDERSCORES.items()}
-ROWS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+from tests.http.older import REQUESTS, ROWS, UNDERSCORED, UPLOAD
 
 
 def both(client: Client, path: str, fields: dict[str, Any]) -> tuple[Any, Any]:
     """What the path of today and the one with underscores answer."""
-    return client.post(path, fields).ok(), client.post(TODAY[path], fields).ok()
+    return client.post(path, fields).ok(), client.post(UNDERSCORED[path], fields).ok()
 
 
 def test_paths_with_underscores_answer_as_those_of_today(client: Client, tenant: str) -> None:
@@ -36,7 +32,7 @@ def test_paths_with_underscores_answer_as_those_of_today(client: Client, tenant:
     today, older = both(client, paths.GET, {"tenant_id": tenant, "source_id": "a"})
     assert today == older
     assert len(older) == 3
-    delete = TODAY[paths.DELETE]
+    delete = UNDERSCORED[paths.DELETE]
     params = {"tenant_id": tenant, "chunk_ids": ["a_0", "a_9"]}
     deleted = client.request("DELETE", delete, params=params).ok()
     assert deleted == {"delete_count": 1, "success": True, "error": None}
@@ -45,19 +41,19 @@ def test_paths_with_underscores_answer_as_those_of_today(client: Client, tenant:
 
 def test_an_npy_body_is_taken_on_older_paths(client: Client, tenant: str) -> None:
     rows = np.array(ROWS, dtype=np.float32)
-    for path in (TODAY[paths.INSERT], UPLOAD):
+    for path in (UNDERSCORED[paths.INSERT], UPLOAD):
         params = {"tenant_id": tenant, "file_id": "a", "unheard_of": "1"}
         assert (
             client.request("POST", path, npy(rows), {"Content-Type": NPY}, params).ok()["insert_count"] == 3
         )
     params = {"tenant_id": tenant, "limit": "2"}
-    answer = client.request("POST", TODAY[paths.SEARCH], npy(rows[0]), {"Content-Type": NPY}, params)
+    answer = client.request("POST", UNDERSCORED[paths.SEARCH], npy(rows[0]), {"Content-Type": NPY}, params)
     assert len(answer.ok()) == 2
 
 
 def test_a_status_with_underscores_is_always_a_list(client: Client, tenant: str) -> None:
     client.insert(tenant, ROWS, file_id="a").ok()
-    path = TODAY[paths.STATUS]
+    path = UNDERSCORED[paths.STATUS]
     one = client.request("POST", path, params={"tenant_id": tenant, "file_id": "a"}).ok()
     assert one == {"statuses": [client.post(paths.STATUS, {"tenant_id": tenant, "file_id": "a"}).ok()]}
     two = client.post(path, {"tenant_id": tenant, "file_ids": ["a", "z"]}).ok()
@@ -65,25 +61,6 @@ def test_a_status_with_underscores_is_always_a_list(client: Client, tenant: str)
     gone = client.request("POST", path, params={"tenant_id": tenant, "file_id": "z"}).ok()
     assert [item["error_code"] for item in gone["statuses"]] == ["NOT_FOUND"]
     client.post(path, {"tenant_id": tenant}).refused(422, "MISSING_FIELD", field="file_id")
-
-
-#: One request of each older path that is answered with 200: method and fields, vectors in the body.
-REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
-    TODAY[paths.INSERT]: ("POST", {"embeddings": ROWS, "file_id": "b"}),
-    TODAY[paths.SEARCH]: ("POST", {"query_embedding": [1, 0]}),
-    TODAY[paths.GET]: ("POST", {"source_id": "a"}),
-    TODAY[paths.DELETE]: ("POST", {"source_id": "z"}),
-    TODAY[paths.STATUS]: ("POST", {"file_id": "a"}),
-    UPLOAD: ("POST", {"embeddings": ROWS, "file_id": "c"}),
-    UPDATE: ("PATCH", {"embeddings": {"a_0": [2, 2]}}),
-    VERIFY: ("POST", {"file_id": "a"}),
-    SEARCH: ("POST", {"embeddings": [1, 0]}),
-    RETRIEVE: ("POST", {"chunk_ids": ["a_0"]}),
-    FIRST_DELETE: ("DELETE", {"chunk_ids": ["z"]}),
-    CREATE: ("POST", {}),
-    STATS: ("GET", {}),
-    SUB_TENANTS: ("GET", {}),
-}
 
 
 def ask(client: Client, path: str, tenant: str, params: dict[str, str], more: Any = None) -> Answer:
