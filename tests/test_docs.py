@@ -143,6 +143,16 @@ def test_every_promise_names_its_test_or_says_that_it_has_none() -> None:
     assert [promise for promise, kept in rows if not named_tests(kept) and "no test yet" not in kept] == []
 
 
+def test_every_line_of_the_contract_names_its_test() -> None:
+    text = (REPOSITORY / "docs/contract.md").read_text()
+    rows = re.findall(r"^\| (?!line \||---)(.*?) \| ([^|]*) \|$", text, re.MULTILINE)
+    assert len(rows) > 150
+    assert len(rows) == len(re.findall(r"^\| (?!line \||---)", text, re.MULTILINE)), "a row of another form"
+    assert [line for line, held_by in rows if not named_tests(held_by)] == []
+    for number in range(1, 12):
+        assert f"\n## {number}. " in text, f"section {number} of the contract is not there"
+
+
 def test_decisions_are_numbered_without_gaps_and_linked() -> None:
     assert [file.name[:4] for file in DECISIONS] == [
         f"{number:04}" for number in range(1, len(DECISIONS) + 1)

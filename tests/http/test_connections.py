@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.http.client import INSERT, JSON, NPY, STATS, Answer, Client, npy, read_answer
+from tests.http.client import INSERT, JSON, NPY, SEARCH, STATS, Answer, Client, npy, read_answer
 from tests.http.server import DEADLINE, ServerProcess
 
 Start = Callable[..., ServerProcess]
@@ -138,6 +138,17 @@ def read_pipelined(file: object) -> Answer:
         name, _, value = line.decode().partition(": ")
         headers[name.lower()] = value
     return Answer(status, headers, file.read(int(headers["content-length"])))  # type: ignore[attr-defined]
+
+
+def test_answers_are_not_compressed(client: Client, tenant: str) -> None:
+    headers = {"Accept-Encoding": "gzip, deflate, br, zstd"}
+    client.insert_npy(tenant, np.ones((1000, 4), np.float32)).ok()
+    for path in ("/openapi.json", "/docs", "/healthz"):
+        assert "content-encoding" not in client.request("GET", path, headers=headers).headers
+    fields = {"tenant_id": tenant, "query_embedding": [1, 1, 1, 1], "limit": 1000}
+    answer = client.post(SEARCH, fields, headers=headers)
+    assert "content-encoding" not in answer.headers
+    assert len(answer.ok()) == 1000
 
 
 # Slow and vanishing clients.

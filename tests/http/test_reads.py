@@ -2,11 +2,13 @@
 
 import json
 import struct
+import time
 
 import numpy as np
 import pytest
 
 from tests.http.client import DELETE, GET, INSERT, NPY, SEARCH, STATS, STATUS, Client, npy
+from tests.http.server import DEADLINE
 
 # Search.
 
@@ -242,6 +244,25 @@ def test_a_stored_source_is_completed(client: Client, tenant: str) -> None:
     }
 
 
+def test_indexed_rows_catch_up_with_total_rows(client: Client, tenant: str) -> None:
+    # As many as make a graph.
+    rows = np.random.default_rng(8).standard_normal((12_000, 8)).astype(np.float32)
+    for first in range(0, len(rows), 2000):
+        client.insert_npy(tenant, rows[first : first + 2000], file_id=f"f{first}").ok()
+        params = {"tenant_id": tenant, "file_id": f"f{first}"}
+        status = client.request("POST", STATUS, params=params).ok()
+        assert (status["indexing_status"], status["total_rows"]) == ("completed", 2000)
+        assert 0 <= status["indexed_rows"] <= 2000
+    params = {"tenant_id": tenant, "file_ids": [f"f{first}" for first in range(0, len(rows), 2000)]}
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        statuses = client.request("POST", STATUS, params=params).ok()["statuses"]
+        assert {item["indexing_status"] for item in statuses} == {"completed"}
+        if all(item["indexed_rows"] == 2000 for item in statuses):
+            break
+        assert time.monotonic() < deadline, statuses
+
+
 def test_an_unknown_source_is_404_and_an_item_in_a_batch(client: Client, tenant: str) -> None:
     client.insert(tenant, [[1, 0]], file_id="a").ok()
     params = {"tenant_id": tenant, "file_id": "nope"}
@@ -288,6 +309,17 @@ def test_a_tenant_is_counted(client: Client, tenant: str) -> None:
     client.request("GET", STATS, params={"tenant_id": tenant, "sub_tenant_id": "s"}).refused(
         422, "UNKNOWN_FIELD"
     )
+
+
+def test_the_default_sub_tenant_is_one_in_body_and_parameter(client: Client, tenant: str) -> None:
+    client.insert(tenant, [[1, 0]], file_id="a").ok()
+    for body in (None, "", "default"):
+        for parameter in ("", "default"):
+            fields = {"tenant_id": tenant, "sub_tenant_id": body}
+            assert len(client.post(GET, fields, {"sub_tenant_id": parameter}).ok()) == 1
+            client.post(GET, {**fields, "sub_tenant_id": "x"}, {"sub_tenant_id": parameter}).refused(
+                422, "CONFLICTING_FIELDS", field="sub_tenant_id"
+            )
 
 
 # Ids.

@@ -22,6 +22,7 @@ from ingot.schemas.checks import (
 )
 from ingot.schemas.fields import json_type
 from ingot.schemas.ids import check_chunk_id
+from ingot.schemas.parameters import DEFAULT_SUB_TENANT
 from ingot.schemas.requests import DeleteRequest, Request, SearchRequest
 
 __all__ = [
@@ -36,8 +37,6 @@ __all__ = [
     "check_update",
 ]
 
-#: The sub-tenant of a request that names none.
-_DEFAULT_SUB_TENANT = "default"
 _MAX_CHUNKS = (limits.DEFAULT_CHUNKS, limits.MAX_CHUNKS)
 
 
@@ -120,4 +119,4 @@ def check_first_chunks(request: FirstChunksRequest) -> tuple[Selection, list[str
 
 def check_first_tenant(request: FirstTenantRequest) -> tuple[str, str]:
     """The names of the tenant and of the sub-tenant."""
-    return check_tenant(request), request.sub_tenant_id or _DEFAULT_SUB_TENANT
+    return check_tenant(request), request.sub_tenant_id or DEFAULT_SUB_TENANT

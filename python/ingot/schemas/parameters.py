@@ -9,9 +9,12 @@ from ingot.errors import ConflictingFields, MalformedBody
 from ingot.schemas.fields import field_types, is_strict, refuse_type, refuse_unknown
 from ingot.schemas.metadata import metadata_from_parameter
 
-__all__ = ["merge", "read_parameters"]
+__all__ = ["DEFAULT_SUB_TENANT", "merge", "read_parameters"]
 
 T = TypeVar("T")
+
+#: The sub-tenant of a request that names none.
+DEFAULT_SUB_TENANT = "default"
 
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -83,7 +86,7 @@ def merge(request: T, values: dict[str, Any]) -> T:
         given = getattr(request, name)
         if _absent(given):
             setattr(request, name, value)
-        elif not _same(given, value):
+        elif not _same(name, given, value):
             raise ConflictingFields(
                 f"`{name}` differs between the body and the query parameter: send it once", field=name
             )
@@ -94,7 +97,10 @@ def _absent(value: Any) -> bool:
     return value is None or (isinstance(value, Raw) and bytes(value) in (b"", b"null"))
 
 
-def _same(given: Any, value: Any) -> bool:
+def _same(name: str, given: Any, value: Any) -> bool:
     if isinstance(given, Raw):
         return bytes(given) == bytes(value)
+    if name == "sub_tenant_id":
+        # The default one has two spellings.
+        return bool((given or DEFAULT_SUB_TENANT) == (value or DEFAULT_SUB_TENANT))
     return bool(given == value)
