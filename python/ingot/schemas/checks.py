@@ -41,12 +41,14 @@ __all__ = [
     "check_delete",
     "check_get",
     "check_insert",
+    "check_limit",
     "check_matrix",
     "check_present",
     "check_queries",
     "check_search",
     "check_status",
     "check_tenant",
+    "shown",
 ]
 
 _CRC32C = re.compile(r"[0-9a-f]{8}", re.ASCII)
@@ -61,11 +63,11 @@ def check_present(request: Any) -> None:
         case InsertRequest():
             _check_insert_present(request)
         case SearchRequest():
-            _limit(request.limit, SEARCH_LIMIT)
+            check_limit(request.limit, SEARCH_LIMIT)
             _ef(request.ef)
             _with_embeddings(request.output_fields)
         case GetRequest():
-            _limit(request.limit, PAGE_LIMIT)
+            check_limit(request.limit, PAGE_LIMIT)
             _with_embeddings(request.output_fields)
 
 
@@ -228,7 +230,7 @@ def check_search(request: SearchRequest) -> Search:
     return Search(
         check_tenant(request),
         request.sub_tenant_id or None,
-        _limit(request.limit, SEARCH_LIMIT),
+        check_limit(request.limit, SEARCH_LIMIT),
         _ef(request.ef),
         request.exact is True,
         threshold,
@@ -280,9 +282,14 @@ def _selection(request: GetRequest | DeleteRequest) -> Selection:
     )
 
 
-def check_get(request: GetRequest) -> tuple[Selection, int, bool]:
-    """The rows, how many of them, and whether with their vectors."""
-    return _selection(request), _limit(request.limit, PAGE_LIMIT), _with_embeddings(request.output_fields)
+def check_get(request: GetRequest) -> tuple[Selection, int, bool, str | None]:
+    """The rows, how many of them, whether with their vectors, and from where on."""
+    return (
+        _selection(request),
+        check_limit(request.limit, PAGE_LIMIT),
+        _with_embeddings(request.output_fields),
+        request.cursor,
+    )
 
 
 def check_delete(request: DeleteRequest) -> Selection:
@@ -318,24 +325,26 @@ def _at_most(field: str, values: list[str], most: int) -> None:
         )
 
 
-def _limit(limit: int | None, bounds: tuple[int, int]) -> int:
+def check_limit(limit: int | None, bounds: tuple[int, int]) -> int:
+    """How many are asked for, of a default and a largest number."""
     default, most = bounds
     if limit is None:
         return default
     if not 1 <= limit <= most:
-        raise InvalidLimit(f"`limit` is {_shown(limit)}, it must be 1..{most}", field="limit", limit=most)
+        raise InvalidLimit(f"`limit` is {shown(limit)}, it must be 1..{most}", field="limit", limit=most)
     return limit
 
 
 def _ef(ef: int | None) -> int | None:
     if ef is not None and not 1 <= ef <= limits.MAX_EF:
         raise InvalidLimit(
-            f"`ef` is {_shown(ef)}, it must be 1..{limits.MAX_EF}", field="ef", limit=limits.MAX_EF
+            f"`ef` is {shown(ef)}, it must be 1..{limits.MAX_EF}", field="ef", limit=limits.MAX_EF
         )
     return ef
 
 
-def _shown(number: int) -> str:
+def shown(number: int) -> str:
+    """A number that a client sent, to be shown to it."""
     # Python refuses to print an integer of more than 4300 digits.
     return str(number) if -(10**20) < number < 10**20 else "a number of more than 20 digits"
 

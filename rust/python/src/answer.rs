@@ -4,8 +4,10 @@ use std::io::Write;
 
 use ingot_engine::error::Result;
 use ingot_engine::exact;
-use ingot_engine::tenant::{Hit, Hits};
+use ingot_engine::tenant::{Bookmark, Hit, Hits};
 use ingot_engine::vector::Metric;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// Bytes after which another part is begun.
 const PART: usize = 256 * 1024;
@@ -30,7 +32,7 @@ impl Answer {
             let mut first = true;
             hits.each(&mut |hit| {
                 if text.left > 0 {
-                    text.item(&hit, metric, first);
+                    text.item(&hit, Some(metric), false, first);
                 }
                 first = false;
                 Ok(())
@@ -46,6 +48,38 @@ impl Answer {
         text.parts.push(text.last);
         Ok(Some(Self { parts: text.parts, rows: found.iter().map(Hits::len).sum() }))
     }
+
+    /// The parts as Python has them.
+    pub fn bytes(&self, py: Python<'_>) -> Vec<Py<PyBytes>> {
+        self.parts.iter().map(|part| PyBytes::new(py, part).unbind()).collect()
+    }
+}
+
+/// A page of rows, and the cursor to what follows it.
+pub struct Page {
+    pub answer: Answer,
+    pub next: Option<String>,
+}
+
+impl Page {
+    /// The list of `hits`, as far as it is about `most` bytes long; at least the first.
+    pub fn write(hits: &Hits, bookmark: &Bookmark, with_embeddings: bool, most: usize) -> Result<Self> {
+        let mut text = Text { parts: Vec::new(), last: vec![b'['], left: most };
+        let mut rows = 0;
+        hits.each_while(&mut |hit| {
+            let start = text.item(&hit, None, with_embeddings, rows == 0);
+            if text.left == 0 && rows > 0 {
+                text.last.truncate(start);
+                return Ok(false);
+            }
+            rows += 1;
+            Ok(text.left > 0)
+        })?;
+        text.last.push(b']');
+        text.parts.push(text.last);
+        let next = hits.found().get(rows).map_or_else(|| bookmark.next(), |next| Some(bookmark.at(next.row)));
+        Ok(Self { answer: Answer { parts: text.parts, rows }, next })
+    }
 }
 
 struct Text {
@@ -56,7 +90,8 @@ struct Text {
 }
 
 impl Text {
-    fn item(&mut self, hit: &Hit<'_>, metric: Metric, first: bool) {
+    /// One row, where it begins in the last part is returned; with `metric` it was searched for.
+    fn item(&mut self, hit: &Hit<'_>, metric: Option<Metric>, with_embedding: bool, first: bool) -> usize {
         if self.last.len() > PART {
             self.parts.push(std::mem::take(&mut self.last));
         }
@@ -68,12 +103,26 @@ impl Text {
         quote(out, &hit.chunk_id);
         // As doubles: the shortest text of a float32 is not always the one that a double rounds back from. Writing to
         // memory cannot fail.
-        let (score, distance) = (f64::from(exact::score(metric, hit.distance)), f64::from(hit.distance));
-        let _ =
-            write!(out, ",\"embedding\":null}},\"score\":{score:?},\"distance\":{distance:?},\"metadata\":");
+        out.extend_from_slice(b",\"embedding\":");
+        if with_embedding {
+            for (column, number) in hit.vector.iter().enumerate() {
+                let separator = if column == 0 { '[' } else { ',' };
+                let _ = write!(out, "{separator}{:?}", f64::from(*number));
+            }
+            out.push(b']');
+        } else {
+            out.extend_from_slice(b"null");
+        }
+        out.push(b'}');
+        if let Some(metric) = metric {
+            let (score, distance) = (f64::from(exact::score(metric, hit.distance)), f64::from(hit.distance));
+            let _ = write!(out, ",\"score\":{score:?},\"distance\":{distance:?}");
+        }
+        out.extend_from_slice(b",\"metadata\":");
         out.extend_from_slice(hit.metadata.unwrap_or(b"{}"));
         out.push(b'}');
         self.left = self.left.saturating_sub(out.len() - before);
+        before
     }
 }
 
