@@ -21,6 +21,7 @@ __all__ = [
     "SourceStatus",
     "Store",
     "TenantStats",
+    "Tenants",
     "crc32c",
     "new_file_id",
 ]
@@ -86,7 +87,7 @@ class TenantStats:
     """One tenant, counted at one moment."""
 
     tenant_id: str
-    dimension: int
+    dimension: int | None
     metric: _Metric
     rows: int
     indexed_rows: int
@@ -164,6 +165,8 @@ class Store:
     def path(self) -> str: ...
     @property
     def closed(self) -> bool: ...
+    @property
+    def tenants(self) -> Tenants: ...
     def close(self) -> None:
         """Waits for commits in flight, writes checkpoints, codes and graphs, frees the directory. Idempotent."""
     def insert(
@@ -275,6 +278,23 @@ class Store:
         limit: int = 100,
         with_embeddings: bool = False,
     ) -> None: ...
+    def begin_page_json(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        *,
+        max_bytes: int,
+        sub_tenant_id: str | None = None,
+        source_id: str | None = None,
+        chunk_ids: Sequence[str] | None = None,
+        limit: int = 100,
+        with_embeddings: bool = False,
+        cursor: str | None = None,
+    ) -> None:
+        """Completes with one page of rows in insertion order: the JSON text of their list in parts, the number of rows
+        it shows, and the cursor to what follows (None: nothing does). A page ends before its text is longer than
+        `max_bytes`, but has one row at least. All pages show what was there when the first was read."""
     def begin_delete(
         self,
         completions: Completions,
@@ -317,6 +337,58 @@ class Store:
         """Writes, syncs and removes a small file in the directory; raises when that is refused."""
     def refusing_tenants(self) -> int:
         """How many open tenants take no writes at present."""
+
+@final
+class Tenants:
+    """The tenants of a store. Thread-safe; every call but `begin_*` blocks with the GIL released."""
+
+    def create(self, tenant_id: str, *, metric: str | None = None, dimension: int | None = None) -> bool:
+        """Makes a tenant; False when it is there, with these settings."""
+    def begin_create(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        *,
+        metric: str | None = None,
+        dimension: int | None = None,
+    ) -> None: ...
+    def delete(self, tenant_id: str) -> None: ...
+    def begin_delete(self, completions: Completions, token: int, tenant_id: str) -> None: ...
+    def delete_sub_tenant(self, tenant_id: str, sub_tenant_id: str | None) -> None: ...
+    def begin_delete_sub_tenant(
+        self, completions: Completions, token: int, tenant_id: str, sub_tenant_id: str | None
+    ) -> None: ...
+    def sub_tenants(self, tenant_id: str) -> list[str]:
+        """Sorted; `default` is always there."""
+    def begin_sub_tenants(self, completions: Completions, token: int, tenant_id: str) -> None: ...
+    def sources(
+        self, tenant_id: str, *, limit: int, sub_tenant_id: str | None = None, cursor: str | None = None
+    ) -> tuple[list[tuple[str, int]], str | None]:
+        """Sources with their rows, in the order of their first rows, and the cursor to what follows."""
+    def begin_sources(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        *,
+        limit: int,
+        sub_tenant_id: str | None = None,
+        cursor: str | None = None,
+    ) -> None: ...
+    def ids(
+        self, *, limit: int, among: Sequence[str] | None = None, cursor: str | None = None
+    ) -> tuple[list[str], str | None]:
+        """Ids of tenants, only of those `among` these, and the cursor to what follows."""
+    def begin_ids(
+        self,
+        completions: Completions,
+        token: int,
+        *,
+        limit: int,
+        among: Sequence[str] | None = None,
+        cursor: str | None = None,
+    ) -> None: ...
 
 def new_file_id() -> str:
     """`emb_` + ULID, strictly increasing as a string within the process."""

@@ -6,7 +6,9 @@ from typing import Any
 from ingot.errors import (
     AlreadyExists,
     Closed,
+    ConflictingFields,
     CorruptData,
+    CursorExpired,
     DigestMismatch,
     DimensionMismatch,
     DirectoryInUse,
@@ -31,6 +33,7 @@ from ingot.errors import (
     SubTenantNotFound,
     TenantNotFound,
     TenantReadOnly,
+    TenantSettingsDiffer,
     TooManyColumns,
     TooManyRows,
     WrongType,
@@ -55,6 +58,12 @@ _Words = Callable[[Mapping[str, Any]], str]
 
 def _where(f: Mapping[str, Any]) -> str:
     return place(f.get("row"), f.get("column"), f.get("field"))
+
+
+def _settings(metric: str | None, dimension: int | None, without: str) -> str:
+    some = [] if metric is None else [f"metric {metric}"]
+    some.append(without if dimension is None else f"dimension {dimension}")
+    return " and ".join(one for one in some if one)
 
 
 # Variant of the engine's error -> the class and its words.
@@ -88,6 +97,13 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
         lambda f: f"`document_metadata` is {f['bytes']} bytes of JSON, at most {f['limit']} are allowed",
     ),
     "InvalidLimit": (InvalidLimit, lambda f: f"`limit` is {f['got']}, it must be 1..{f['maximum']}"),
+    "CursorOfAnother": (
+        ConflictingFields,
+        lambda f: (
+            "`cursor` belongs to another request: send it with the tenant, the sub-tenant and the selector that it "
+            "came with, or begin again without one"
+        ),
+    ),
     "DigestMismatch": (
         DigestMismatch,
         lambda f: f"`crc32c` is {f['expected']:08x}, the rows that arrived have {f['got']:08x}",
@@ -95,6 +111,17 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
     "TenantNotFound": (TenantNotFound, lambda f: "no such tenant"),
     "SubTenantNotFound": (SubTenantNotFound, lambda f: "no such sub-tenant"),
     "NotFound": (NotFound, lambda f: "no such source"),
+    "CursorExpired": (
+        CursorExpired,
+        lambda f: "the rows that `cursor` leads to have changed since: begin again without one",
+    ),
+    "TenantSettingsDiffer": (
+        TenantSettingsDiffer,
+        lambda f: (
+            f"the tenant exists with {_settings(f['metric'], f['dimension'], 'no dimension yet')}, "
+            f"asked for is {_settings(f['asked_metric'], f['asked_dimension'], '')}"
+        ),
+    ),
     "AlreadyExists": (
         AlreadyExists,
         lambda f: f"a source '{f['source_id']}' exists already and `upsert` is false",
@@ -131,7 +158,13 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
 
 # The engine's names for details that have another name here.
 _RENAMED = {"maximum": "limit"}
-_FIELD_OF = {InvalidLimit: "limit", MetadataTooLarge: "document_metadata", DigestMismatch: "crc32c"}
+_FIELD_OF = {
+    InvalidLimit: "limit",
+    MetadataTooLarge: "document_metadata",
+    DigestMismatch: "crc32c",
+    ConflictingFields: "cursor",
+    CursorExpired: "cursor",
+}
 
 
 def from_engine(kind: str, fields: Mapping[str, Any]) -> IngotError | KeyboardInterrupt:

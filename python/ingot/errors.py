@@ -46,6 +46,10 @@ class IngotError(Exception):
     value: str | None = None
     reason: str | None = None
     source_id: str | None = None
+    metric: str | None = None
+    dimension: int | None = None
+    asked_metric: str | None = None
+    asked_dimension: int | None = None
     pid: int | None = None
     retry_after: int | None = None
     allow: str | None = None

@@ -31,6 +31,10 @@ MAX_PAGE_LIMIT = 10_000
 DEFAULT_PAGE_LIMIT = 100
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 
+#: Tenants or sources of one page.
+MAX_NAMES_LIMIT = 1000
+DEFAULT_NAMES_LIMIT = 100
+
 #: `chunk_ids` of one delete or get.
 MAX_CHUNK_IDS = 10_000
 #: `file_ids` of one status request.

@@ -5,7 +5,7 @@ The only floor, with the bridge below it, that knows the native module; does not
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ __all__ = [
 
 Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
+Metric = Literal["cosine", "ip", "l2"]
 
 # A client that had the engine to itself for so long is alone: its searches need not change threads.
 _ALONE_SECONDS = 0.01
@@ -188,6 +189,24 @@ class Service:
         )
         return answer[0]
 
+    async def page_json(
+        self, selection: Selection, limit: int, with_embeddings: bool, cursor: str | None
+    ) -> tuple[list[bytes], int, str | None]:
+        """One page of the selected rows in insertion order: the list's text in parts, how many rows it shows, and the
+        cursor to what follows."""
+        page: tuple[list[bytes], int, str | None] = await self._call(
+            self._open_store.begin_page_json,
+            selection.tenant_id,
+            max_bytes=limits.MAX_PAGE_BYTES,
+            sub_tenant_id=selection.sub_tenant_id,
+            source_id=selection.source_id,
+            chunk_ids=selection.chunk_ids,
+            limit=limit,
+            with_embeddings=with_embeddings,
+            cursor=cursor,
+        )
+        return page
+
     async def vectors_json(self, selection: Selection) -> tuple[list[bytes], list[str]]:
         """The vectors of rows by their ids as a JSON object, in parts, and the ids of no row. Raises when it is too
         long."""
@@ -241,6 +260,54 @@ class Service:
         """One tenant, counted."""
         stats: TenantStats = await self._call(self._open_store.begin_stats, tenant_id)
         return stats
+
+    async def create_tenant(
+        self, tenant_id: str, dimension: int | None = None, metric: Metric | None = None
+    ) -> bool:
+        """Makes a tenant, durably; False when it is there with these settings already. What is not asked for may be
+        anything; a new tenant gets `cosine`, and its dimension with its first vectors."""
+        made: bool = await self._call(
+            self._open_store.tenants.begin_create, tenant_id, metric=metric, dimension=dimension
+        )
+        return made
+
+    async def delete_tenant(self, tenant_id: str) -> None:
+        """Deletes a tenant, durably."""
+        await self._call(self._open_store.tenants.begin_delete, tenant_id)
+
+    async def delete_sub_tenant(self, tenant_id: str, sub_tenant_id: str | None) -> None:
+        """Deletes a sub-tenant, durably."""
+        await self._call(self._open_store.tenants.begin_delete_sub_tenant, tenant_id, sub_tenant_id)
+
+    async def sub_tenants(self, tenant_id: str) -> list[str]:
+        """The names of a tenant's sub-tenants, sorted; `default` is always there."""
+        names: list[str] = await self._call(self._open_store.tenants.begin_sub_tenants, tenant_id)
+        return names
+
+    async def sources(
+        self, tenant_id: str, sub_tenant_id: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[tuple[str, int]], str | None]:
+        """One page of the sources that have rows, with how many, and the cursor to what follows."""
+        page: tuple[list[tuple[str, int]], str | None] = await self._call(
+            self._open_store.tenants.begin_sources,
+            tenant_id,
+            limit=limit,
+            sub_tenant_id=sub_tenant_id,
+            cursor=cursor,
+        )
+        return page
+
+    async def tenants(
+        self, among: Iterable[str] | None, limit: int, cursor: str | None
+    ) -> tuple[list[str], str | None]:
+        """One page of the ids of the tenants there are, only of those `among` these, and the cursor to what follows."""
+        page: tuple[list[str], str | None] = await self._call(
+            self._open_store.tenants.begin_ids,
+            limit=limit,
+            among=None if among is None else list(among),
+            cursor=cursor,
+        )
+        return page
 
     async def probe(self) -> int:
         """Writes a small file; how many tenants refuse writes. Raises when the directory takes no write."""

@@ -5,18 +5,21 @@ It knows the native module and the errors; it does not know HTTP.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ingot import _native, error_words, errors
 from ingot._native import Hits, Inserted, SourceStatus, TenantStats
-from ingot.limits import MAX_SEARCH_LIMIT
+from ingot.limits import MAX_NAMES_LIMIT, MAX_SEARCH_LIMIT
 
 Path = str | os.PathLike[str]
+Metric = Literal["cosine", "ip", "l2"]
+
+T = TypeVar("T")
 
 
 def open(path: Path, *, create: bool = True, **options: Any) -> "Store":
@@ -227,12 +230,50 @@ class Store:
             tenant_id, sub_tenant_id=sub_tenant_id, source_id=source_id, chunk_ids=chunk_ids
         )
 
+    def create_tenant(self, tenant_id: str, dimension: int | None = None, metric: Metric = "cosine") -> bool:
+        """Make a tenant, durably, and return True; False when it is there with these settings already.
+
+        Without `dimension` its first vectors fix it (and one that is there may have any). A first upload makes a tenant,
+        too. Raises `TenantSettingsDiffer`, which has what the tenant has: `metric`, `dimension`.
+        """
+        return self._store.tenants.create(tenant_id, metric=metric, dimension=dimension)
+
+    def delete_tenant(self, tenant_id: str) -> None:
+        """Delete a tenant with all it holds, durably; also one that cannot be opened. Its name is free at once.
+
+        The space is freed in the background. Raises `TenantNotFound`.
+        """
+        self._store.tenants.delete(tenant_id)
+
+    def delete_sub_tenant(self, tenant_id: str, sub_tenant_id: str) -> None:
+        """Delete a sub-tenant with all it holds, durably. `default` cannot be deleted (`InvalidId`).
+
+        Raises `TenantNotFound`, `SubTenantNotFound`.
+        """
+        self._store.tenants.delete_sub_tenant(tenant_id, sub_tenant_id)
+
+    def tenants(self) -> Iterator[str]:
+        """The ids of all tenants, in no order that means anything, read as they are asked for."""
+        yield from _pages(lambda cursor: self._store.tenants.ids(limit=MAX_NAMES_LIMIT, cursor=cursor))
+
+    def sub_tenants(self, tenant_id: str) -> list[str]:
+        """The names of a tenant's sub-tenants, sorted; `default` is always among them. Raises `TenantNotFound`."""
+        return self._store.tenants.sub_tenants(tenant_id)
+
+    def sources(self, tenant_id: str, *, sub_tenant_id: str | None = None) -> Iterator[tuple[str, int]]:
+        """Every source that has rows, and how many, in the order of their first rows, read as they are asked for."""
+        yield from _pages(
+            lambda cursor: self._store.tenants.sources(
+                tenant_id, limit=MAX_NAMES_LIMIT, sub_tenant_id=sub_tenant_id, cursor=cursor
+            )
+        )
+
     def status(self, tenant_id: str, source_id: str, *, sub_tenant_id: str | None = None) -> SourceStatus:
         """How many rows a source has, and how many of them the graph holds. Raises `NotFound`."""
         return self._store.status(tenant_id, source_id, sub_tenant_id=sub_tenant_id)
 
     def stats(self, tenant_id: str) -> TenantStats:
-        """Dimension, metric and counts of a tenant. Raises `TenantNotFound`."""
+        """Metric, counts and dimension (None before it is fixed) of a tenant. Raises `TenantNotFound`."""
         return self._store.stats(tenant_id)
 
     def wait_indexed(self, tenant_id: str, timeout: float | None = None) -> bool:
@@ -241,6 +282,15 @@ class Store:
         `timeout` in seconds; False when it passes first.
         """
         return self._store.wait_indexed(tenant_id, timeout)
+
+
+def _pages(page: Callable[[str | None], tuple[list[T], str | None]]) -> Iterator[T]:
+    cursor = None
+    while True:
+        found, cursor = page(cursor)
+        yield from found
+        if cursor is None:
+            return
 
 
 def _metadata(metadata: Mapping[str, Any]) -> bytes:

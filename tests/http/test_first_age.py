@@ -180,7 +180,7 @@ def test_the_tenant_calls_of_the_first_age(client: Client, tenant: str) -> None:
         "tenant_id": tenant,
         "sub_tenant_id": "default",
         "success": True,
-        "message": "Tenant created successfully.",
+        "message": "Tenant created.",
     }
     assert client.request("POST", CREATE, params={"tenant_id": tenant}).ok()["success"] is True
     counted = {"object_count": 0, "tenant_id": tenant, "vector_dimension": None, "success": True}

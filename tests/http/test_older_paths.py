@@ -10,7 +10,7 @@ from ingot.http.ages import FIRST, UNDERSCORES
 from tests.http import client as paths
 from tests.http.client import JSON, NPY, Answer, Client, npy
 from tests.http.documented import routes
-from tests.http.older import REQUESTS, ROWS, UNDERSCORED, UPLOAD
+from tests.http.older import CREATE, REQUESTS, ROWS, SUB_TENANTS, UNDERSCORED, UPLOAD
 
 
 def both(client: Client, path: str, fields: dict[str, Any]) -> tuple[Any, Any]:
@@ -96,7 +96,8 @@ def test_unknown_fields_and_parameters_are_ignored_on_older_paths(
 @pytest.mark.parametrize("path", REQUESTS)
 def test_what_is_known_is_judged_on_older_paths(client: Client, tenant: str, path: str) -> None:
     client.insert(tenant, ROWS, file_id="a").ok()
-    ask(client, path, tenant, {"sub_tenant_id": "a\nb"}).refused(400, "INVALID_ID", field="sub_tenant_id")
+    if path not in (CREATE, SUB_TENANTS):
+        ask(client, path, tenant, {"sub_tenant_id": "a\nb"}).refused(400, "INVALID_ID", field="sub_tenant_id")
     method, fields = REQUESTS[path]
     headers = {"Content-Type": JSON}
     twice = f"{path}?tenant_id={tenant}&tenant_id={tenant}"

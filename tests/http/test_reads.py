@@ -253,10 +253,13 @@ def test_indexed_rows_catch_up_with_total_rows(client: Client, tenant: str) -> N
         status = client.request("POST", STATUS, params=params).ok()
         assert (status["indexing_status"], status["total_rows"]) == ("completed", 2000)
         assert 0 <= status["indexed_rows"] <= 2000
-    params = {"tenant_id": tenant, "file_ids": [f"f{first}" for first in range(0, len(rows), 2000)]}
+    several: dict[str, object] = {
+        "tenant_id": tenant,
+        "file_ids": [f"f{first}" for first in range(0, len(rows), 2000)],
+    }
     deadline = time.monotonic() + DEADLINE
     while True:
-        statuses = client.request("POST", STATUS, params=params).ok()["statuses"]
+        statuses = client.request("POST", STATUS, params=several).ok()["statuses"]
         assert {item["indexing_status"] for item in statuses} == {"completed"}
         if all(item["indexed_rows"] == 2000 for item in statuses):
             break

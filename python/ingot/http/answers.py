@@ -8,22 +8,27 @@ import numpy as np
 import orjson
 from aiohttp import web
 
-from ingot import limits
-from ingot.errors import IngotError, InvalidLimit
+from ingot.errors import IngotError
 from ingot.http.connection import JsonResponse
 from ingot.schemas.checks import Insertion
 from ingot.service import Hits, Inserted, SourceStatus, TenantStats
 
 __all__ = [
     "batch_answer",
+    "create_answer",
+    "creation_message",
     "delete_answer",
+    "done_answer",
     "hits_answer",
     "insert_answer",
     "json_response",
+    "page_response",
     "parts_response",
     "refusal",
+    "sources_answer",
     "stats_answer",
     "status_answer",
+    "sub_tenants_answer",
 ]
 
 UPLOADED = "Embeddings uploaded successfully."
@@ -72,6 +77,14 @@ def parts_response(parts: list[bytes], request_id: str) -> web.StreamResponse:
     if len(parts) <= _PARTS_A_TURN:
         return json_response(parts[0] if len(parts) == 1 else b"".join(parts), request_id)
     return _LongResponse(parts, request_id)
+
+
+def page_response(parts: list[bytes], next_cursor: str | None, request_id: str) -> web.StreamResponse:
+    """One page of an answer, and where the next begins, if there may be one."""
+    response = parts_response(parts, request_id)
+    if next_cursor is not None:
+        response.headers["X-Next-Cursor"] = next_cursor
+    return response
 
 
 def refusal(error: IngotError, request_id: str) -> web.Response:
@@ -125,15 +138,14 @@ def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
     return orjson.dumps(answer)
 
 
-async def hits_answer(hits: Hits, *, scored: bool) -> list[bytes]:
-    """The list of items of a search (`scored`) or a get, in parts; a long one takes turns with the event loop."""
+async def hits_answer(hits: Hits) -> list[bytes]:
+    """The list of items of a search, in parts; a long one takes turns with the event loop."""
     vectors = hits.embeddings
     numbers = 1 if vectors is None else vectors.shape[1]
     step = max(1, _NUMBERS_A_TURN // (_NUMBERS_AN_ITEM + numbers))
     source_ids, chunk_ids, metadata = hits.source_ids, hits.chunk_ids, hits.metadata
-    scores, distances = (hits.scores.tolist(), hits.distances.tolist()) if scored else ([], [])
+    scores, distances = hits.scores.tolist(), hits.distances.tolist()
     parts: list[bytes] = []
-    size = 0
     for first in range(0, len(source_ids), step):
         if first:
             await asyncio.sleep(0)
@@ -148,22 +160,14 @@ async def hits_answer(hits: Hits, *, scored: bool) -> list[bytes]:
                     "embedding": None if some is None else some[row - first],
                 },
             }
-            if scored:
-                item["score"] = scores[row]
-                item["distance"] = distances[row]
+            item["score"] = scores[row]
+            item["distance"] = distances[row]
             text = metadata[row]
             item["metadata"] = _NO_METADATA if text is None else orjson.Fragment(text)
             page.append(item)
         # A part of the list's text: its brackets make room for the comma between two parts.
         text_of_page = orjson.dumps(page, option=orjson.OPT_SERIALIZE_NUMPY)
         parts.append((b"," if first else b"[") + text_of_page[1:-1])
-        size += len(text_of_page)
-        if not scored and size > limits.MAX_PAGE_BYTES:
-            raise InvalidLimit(
-                f"the first {first + len(page)} rows are over {limits.MAX_PAGE_BYTES} bytes already, and cursors to "
-                "the rest are not offered by this server yet: lower `limit`, or select fewer rows",
-                field="limit",
-            )
     parts.append(b"]" if parts else b"[]")
     return parts
 
@@ -173,7 +177,7 @@ async def batch_answer(found: list[Hits]) -> list[bytes]:
     parts: list[bytes] = []
     some, size = [b"["], 0
     for number, hits in enumerate(found):
-        some += await hits_answer(hits, scored=True)
+        some += await hits_answer(hits)
         some.append(b"," if number + 1 < len(found) else b"]")
         size += sum(map(len, some[-3:]))
         if size > _PART_BYTES:
@@ -223,3 +227,30 @@ def stats_answer(stats: TenantStats) -> bytes:
             "groups": stats.groups,
         }
     )
+
+
+def creation_message(*, made: bool) -> str:
+    """What is said of the making of a tenant that was, or was not, there before."""
+    return "Tenant created." if made else "Tenant exists already, with these settings."
+
+
+def create_answer(tenant_id: str, *, made: bool) -> bytes:
+    """What the making of a tenant is answered."""
+    message = creation_message(made=made)
+    return orjson.dumps({"status": "success", "tenant_id": tenant_id, "message": message})
+
+
+def done_answer(message: str) -> bytes:
+    """What a deletion is answered."""
+    return orjson.dumps({"success": True, "message": message})
+
+
+def sub_tenants_answer(names: list[str]) -> bytes:
+    """The sub-tenants of a tenant."""
+    count = f"{len(names)} sub-tenant{'' if len(names) == 1 else 's'}."
+    return orjson.dumps({"sub_tenant_ids": names, "message": count})
+
+
+def sources_answer(sources: list[tuple[str, int]]) -> bytes:
+    """A page of sources."""
+    return orjson.dumps({"sources": [{"source_id": name, "rows": rows} for name, rows in sources]})

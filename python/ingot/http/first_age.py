@@ -11,17 +11,21 @@ from ingot.http import answers
 from ingot.http.exchange import Exchange
 from ingot.http.intake import Intake
 from ingot.http.routes import Routes
-from ingot.schemas.checks import check_query
+from ingot.schemas.checks import check_query, check_tenant
 from ingot.schemas.first_age import (
     FirstChunksRequest,
     FirstSearchRequest,
+    FirstStatsRequest,
     FirstTenantRequest,
     FirstUpdateRequest,
     check_first_chunks,
     check_first_search,
-    check_first_tenant,
+    check_first_stats,
     check_update,
 )
+from ingot.schemas.parameters import DEFAULT_SUB_TENANT
+from ingot.schemas.requests import CreateRequest
+from ingot.schemas.tenant_checks import check_create
 
 __all__ = ["FirstAge"]
 
@@ -113,21 +117,22 @@ class FirstAge(Routes):
 
     async def first_create(self, x: Exchange) -> web.StreamResponse:
         """POST /embeddings/create_tenant."""
-        tenant_id, sub_tenant_id = check_first_tenant(await self._fields(x, FirstTenantRequest))
-        await self._service.create_tenant(tenant_id)
+        request = await self._fields(x, FirstTenantRequest)
+        creation = check_create(CreateRequest(tenant_id=request.tenant_id))
+        made = await self._service.create_tenant(*creation)
         return _answered(
             x,
             {
-                "tenant_id": tenant_id,
-                "sub_tenant_id": sub_tenant_id,
+                "tenant_id": creation.tenant_id,
+                "sub_tenant_id": DEFAULT_SUB_TENANT,
                 "success": True,
-                "message": "Tenant created successfully.",
+                "message": answers.creation_message(made=made),
             },
         )
 
     async def first_stats(self, x: Exchange) -> web.StreamResponse:
         """GET /tenant/stats."""
-        tenant_id, sub_tenant_id = self._tenant(x)
+        tenant_id, sub_tenant_id = check_first_stats(self._parameters(x, FirstStatsRequest))
         stats = await self._service.stats(tenant_id)
         if sub_tenant_id not in stats.sub_tenants:
             raise SubTenantNotFound("no such sub-tenant", field="sub_tenant_id")
@@ -144,8 +149,8 @@ class FirstAge(Routes):
 
     async def first_sub_tenants(self, x: Exchange) -> web.StreamResponse:
         """GET /tenant/sub_tenant_ids."""
-        tenant_id, _ = self._tenant(x)
-        names = sorted((await self._service.stats(tenant_id)).sub_tenants)
+        tenant_id = check_tenant(self._parameters(x, FirstTenantRequest))
+        names = await self._service.sub_tenants(tenant_id)
         return _answered(
             x,
             {
@@ -156,13 +161,6 @@ class FirstAge(Routes):
                 "message": "1 sub-tenant." if len(names) == 1 else f"{len(names)} sub-tenants.",
             },
         )
-
-    def _tenant(self, x: Exchange) -> tuple[str, str]:
-        """The names of the tenant and the sub-tenant, which are parameters."""
-        request, _ = self._early(x, FirstTenantRequest)
-        names = check_first_tenant(request)
-        self._service.admit()
-        return names
 
 
 def _answered(x: Exchange, answer: object) -> web.StreamResponse:

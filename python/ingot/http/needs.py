@@ -3,7 +3,7 @@
 from ingot.auth.caller import Caller, Right
 from ingot.http.ages import UNDERSCORES
 
-__all__ = ["ON_A_TENANT", "check_need", "is_open", "need_of"]
+__all__ = ["ON_A_TENANT", "ON_ITS_TENANTS", "check_need", "is_open", "need_of"]
 
 #: For whoever comes, key or not. In `/docs` lie the files of the page.
 _OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/"})
@@ -16,7 +16,13 @@ ON_A_TENANT: dict[str, Right] = {
     "/embeddings/filter-raw-embeddings": "read",
     "/embeddings/delete-raw-embeddings": "write",
     "/ingestion/verify-processing": "read",
+    "/tenants/create": "admin",
     "/tenants/monitor": "read",
+    "/tenants/stats": "read",
+    "/tenants/sub_tenant_ids": "read",
+    "/tenants/sources": "read",
+    "/tenants/delete": "admin",
+    "/tenant/delete_sub_tenant": "write",
     "/upload/upload_embeddings": "write",
     "/upload/update_embeddings": "write",
     "/upload/verify_processing": "read",
@@ -29,6 +35,9 @@ ON_A_TENANT: dict[str, Right] = {
 }
 ON_A_TENANT |= {older: ON_A_TENANT[path] for older, path in UNDERSCORES.items()}
 
+#: The right it takes on any tenant; of those that the caller has rights on it tells, and of no other.
+ON_ITS_TENANTS: dict[str, Right] = {"/tenants/list": "read"}
+
 #: The right `admin` on all tenants.
 _ON_ALL_TENANTS = frozenset({"/metrics"})
 
@@ -40,7 +49,7 @@ def is_open(path: str) -> bool:
 
 def need_of(path: str) -> Right | None:
     """The right that a path needs; None for one that needs none, or does not exist."""
-    return "admin" if path in _ON_ALL_TENANTS else ON_A_TENANT.get(path)
+    return "admin" if path in _ON_ALL_TENANTS else ON_A_TENANT.get(path) or ON_ITS_TENANTS.get(path)
 
 
 def check_need(path: str, caller: Caller) -> None:

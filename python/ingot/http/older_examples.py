@@ -20,7 +20,7 @@ OLDER: tuple[Example, ...] = (
         "tenant",
         "A tenant",
         {"tenant_id": _TENANT},
-        _said("Tenant created successfully.", tenant_id=_TENANT, sub_tenant_id="default"),
+        _said("Tenant created.", tenant_id=_TENANT, sub_tenant_id="default"),
     ),
     Example(
         "first_insert",

@@ -136,6 +136,11 @@ _HEADERS: dict[str, Any] = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "X-Next-Cursor": {
+        "description": "The `cursor` of the request for what follows; not there when nothing does.",
+        "required": False,
+        "schema": {"type": "string", "pattern": "^[0-9a-f]+$"},
+    },
     "Location": {"required": True, "schema": {"type": "string", "format": "uri-reference"}},
 }
 
@@ -215,6 +220,8 @@ def _body(operation: Operation, examples: Mapping[str, Example], *, older: bool)
 
 def _answer(operation: Operation, examples: Mapping[str, Example]) -> dict[str, Any]:
     told: dict[str, Any] = {"description": "Done.", "headers": _headers(operation.status)}
+    if operation.traits & {"pages", "listing"}:
+        told["headers"]["X-Next-Cursor"] = {"$ref": "#/components/headers/X-Next-Cursor"}
     if operation.content:
         schema = {"type": "string"} if operation.answer is None else _reference(operation.answer)
         told["content"] = {kind: {"schema": schema} for kind in operation.content}

@@ -23,6 +23,7 @@ Trait = Literal[
     "store",
     "filter",
     "pages",
+    "listing",
     "create",
 ]
 
@@ -75,7 +76,7 @@ _ONLY: dict[type[IngotError], set[Trait]] = {
     errors.MissingField: {"fields"},
     errors.UnknownField: {"fields"},
     errors.WrongType: {"fields"},
-    errors.ConflictingFields: {"body"},
+    errors.ConflictingFields: {"body", "pages"},
     errors.BodyTimeout: {"body"},
     errors.BodyTooLarge: {"body"},
     errors.UnsupportedMediaType: {"body"},
@@ -157,8 +158,10 @@ OPERATIONS: dict[str, Operation] = {
     "get": Operation(
         "Embeddings",
         "Read rows by source, by id, or all",
-        "In the order of their upload. What is not there is not in the list.",
-        frozenset({"fields", "body", "tenant", "store"}),
+        "In the order of their upload. What is not there is not in the list. A page ends at `limit` rows, or before "
+        f"{limits.MAX_PAGE_BYTES} bytes; if more follow, the header `X-Next-Cursor` holds the `cursor` of the next request. "
+        "All pages show what was there when the first was read; 410 when that cannot be told any more.",
+        frozenset({"fields", "body", "tenant", "store", "pages"}),
         list[answers.Found],
         requests.GetRequest,
         body_optional=True,
@@ -189,6 +192,61 @@ OPERATIONS: dict[str, Operation] = {
         frozenset({"fields", "tenant", "store"}),
         answers.StatsAnswer,
         requests.StatsRequest,
+    ),
+    "create_tenant": Operation(
+        "Tenants",
+        "Make a tenant",
+        "Durable before it is answered. A first upload makes one, too, with the metric `cosine`. The same again is no "
+        "error; a tenant that exists with other settings is 409. What is left out may be anything.",
+        frozenset({"fields", "body", "write", "create", "store"}),
+        answers.CreateAnswer,
+        requests.CreateRequest,
+        body_optional=True,
+    ),
+    "tenants": Operation(
+        "Tenants",
+        "List the tenants",
+        "Those that the key has rights on. If more may follow, the header `X-Next-Cursor` holds the `cursor` of the next "
+        "request. The order does not change; a tenant that is made meanwhile may be missing.",
+        frozenset({"fields", "store", "listing"}),
+        answers.TenantsAnswer,
+        requests.ListRequest,
+    ),
+    "sub_tenants": Operation(
+        "Tenants",
+        "List the sub-tenants of a tenant",
+        "Sorted by name.",
+        frozenset({"fields", "tenant", "store"}),
+        answers.SubTenantsAnswer,
+        requests.TenantRequest,
+    ),
+    "sources": Operation(
+        "Tenants",
+        "List the sources of a sub-tenant",
+        "Those that have rows, in the order of their first rows. If more may follow, the header `X-Next-Cursor` holds the "
+        "`cursor` of the next request. Each page shows the moment in which it is read: a source that is replaced "
+        "meanwhile moves to the end.",
+        frozenset({"fields", "tenant", "store", "pages", "listing"}),
+        answers.SourcesAnswer,
+        requests.SourcesRequest,
+    ),
+    "delete_sub_tenant": Operation(
+        "Tenants",
+        "Delete a sub-tenant",
+        "With all it holds; durable and visible before it is answered. Its name may be used again at once. `default` "
+        "cannot be deleted.",
+        frozenset({"fields", "tenant", "write", "store"}),
+        answers.DoneAnswer,
+        requests.SubTenantRequest,
+    ),
+    "delete_tenant": Operation(
+        "Tenants",
+        "Delete a tenant",
+        "With all it holds, whatever state it is in; durable before it is answered. Its name may be used again at once, "
+        "with other settings.",
+        frozenset({"fields", "tenant", "write", "store"}),
+        answers.DoneAnswer,
+        requests.TenantRequest,
     ),
     "statuses": Operation(
         "Older",
@@ -259,7 +317,7 @@ OPERATIONS: dict[str, Operation] = {
         "The default one if none is named.",
         frozenset({"fields", "tenant", "store"}),
         answers.FirstStatsAnswer,
-        first_age.FirstTenantRequest,
+        first_age.FirstStatsRequest,
     ),
     "first_sub_tenants": Operation(
         "Older",

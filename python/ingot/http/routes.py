@@ -17,19 +17,26 @@ from ingot.schemas.envelope import read_envelope
 from ingot.schemas.fields import forgiving
 from ingot.schemas.parameters import merge, read_parameters
 from ingot.schemas.requests import (
+    CreateRequest,
     DeleteRequest,
     GetRequest,
     InsertRequest,
+    ListRequest,
     Request,
     SearchRequest,
+    SourcesRequest,
     StatsRequest,
     StatusRequest,
+    SubTenantRequest,
+    TenantRequest,
 )
+from ingot.schemas.tenant_checks import check_create, check_list, check_sources, check_sub_tenant
 from ingot.service import Body, Purpose, Service
 
 __all__ = ["Routes"]
 
-R = TypeVar("R", bound=Request)
+R = TypeVar("R", bound=Request | StatsRequest)
+P = TypeVar("P")
 
 # A probe of the disk is good for this long: readiness is asked often, and by anyone.
 _PROBE_SECONDS = 1.0
@@ -91,16 +98,14 @@ class Routes:
         if batch:
             parts = await answers.batch_answer(found)
         else:
-            parts = await answers.hits_answer(found[0], scored=True)
+            parts = await answers.hits_answer(found[0])
         return answers.parts_response(parts, x.request_id)
 
     async def get(self, x: Exchange) -> web.StreamResponse:
         """POST /embeddings/filter-raw-embeddings."""
         request = await self._fields(x, GetRequest)
-        selection, limit, with_embeddings = checks.check_get(request)
-        hits = await self._service.get(selection, limit, with_embeddings)
-        x.rows = len(hits)
-        return answers.parts_response(await answers.hits_answer(hits, scored=False), x.request_id)
+        parts, x.rows, next_cursor = await self._service.page_json(*checks.check_get(request))
+        return answers.page_response(parts, next_cursor, x.request_id)
 
     async def delete(self, x: Exchange) -> web.StreamResponse:
         """DELETE and POST /embeddings/delete-raw-embeddings."""
@@ -131,14 +136,46 @@ class Routes:
         return [answers.status_answer(*pair) for pair in zip(ids, statuses, strict=True)], batch
 
     async def stats(self, x: Exchange) -> web.StreamResponse:
-        """GET /tenants/monitor."""
-        request = merge(StatsRequest(), read_parameters(StatsRequest, x.query))
-        checks.check_present(request)
-        tenant_id = checks.check_tenant(request)
-        x.name_tenant(tenant_id)
-        self._service.admit()
+        """GET /tenants/monitor, GET /tenants/stats."""
+        tenant_id = checks.check_tenant(self._parameters(x, StatsRequest))
         stats = await self._service.stats(tenant_id)
         return answers.json_response(answers.stats_answer(stats), x.request_id)
+
+    async def create_tenant(self, x: Exchange) -> web.StreamResponse:
+        """POST /tenants/create."""
+        creation = check_create(await self._fields(x, CreateRequest))
+        made = await self._service.create_tenant(*creation)
+        return answers.json_response(answers.create_answer(creation.tenant_id, made=made), x.request_id)
+
+    async def delete_tenant(self, x: Exchange) -> web.StreamResponse:
+        """DELETE /tenants/delete."""
+        await self._service.delete_tenant(checks.check_tenant(self._parameters(x, TenantRequest)))
+        return answers.json_response(answers.done_answer("Tenant deleted."), x.request_id)
+
+    async def delete_sub_tenant(self, x: Exchange) -> web.StreamResponse:
+        """DELETE /tenant/delete_sub_tenant."""
+        await self._service.delete_sub_tenant(*check_sub_tenant(self._parameters(x, SubTenantRequest)))
+        return answers.json_response(answers.done_answer("Sub-tenant deleted."), x.request_id)
+
+    async def sub_tenants(self, x: Exchange) -> web.StreamResponse:
+        """GET /tenants/sub_tenant_ids."""
+        tenant_id = checks.check_tenant(self._parameters(x, TenantRequest))
+        names = await self._service.sub_tenants(tenant_id)
+        return answers.json_response(answers.sub_tenants_answer(names), x.request_id)
+
+    async def sources(self, x: Exchange) -> web.StreamResponse:
+        """GET /tenants/sources."""
+        asked = check_sources(self._parameters(x, SourcesRequest))
+        sources, next_cursor = await self._service.sources(*asked)
+        return answers.page_response([answers.sources_answer(sources)], next_cursor, x.request_id)
+
+    async def tenants(self, x: Exchange) -> web.StreamResponse:
+        """GET /tenants/list: of the tenants that the caller has rights on."""
+        limit, cursor = check_list(merge(ListRequest(), read_parameters(ListRequest, x.query)))
+        self._service.admit()
+        tenant_ids, next_cursor = await self._service.tenants(x.caller.tenants, limit, cursor)
+        body = orjson.dumps({"tenant_ids": tenant_ids})
+        return answers.page_response([body], next_cursor, x.request_id)
 
     async def alive(self, x: Exchange) -> web.StreamResponse:
         """GET /healthz."""
@@ -170,6 +207,14 @@ class Routes:
                 self._log.failure(x.request_id, x.route, error)
             self._probed = (now, outcome)
         return self._probed[1]
+
+    def _parameters(self, x: Exchange, struct: type[P]) -> P:
+        """A request that has no body: its tenant is known when this returns, and the caller has rights on it."""
+        request = merge(struct(), read_parameters(struct, x.query))
+        checks.check_present(request)
+        x.name_tenant(checks.check_tenant(request))
+        self._service.admit()
+        return request
 
     def _early(self, x: Exchange, struct: type[R]) -> tuple[R, dict[str, object]]:
         """The request as far as its parameters tell, judged before the body is read."""

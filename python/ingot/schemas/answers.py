@@ -10,7 +10,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 __all__ = [
     "Alive",
+    "CreateAnswer",
     "DeleteAnswer",
+    "DoneAnswer",
     "FirstDeleteAnswer",
     "FirstGetAnswer",
     "FirstSearchAnswer",
@@ -23,9 +25,12 @@ __all__ = [
     "InsertAnswer",
     "Ready",
     "Refusal",
+    "SourcesAnswer",
     "StatsAnswer",
     "StatusAnswer",
     "StatusesAnswer",
+    "SubTenantsAnswer",
+    "TenantsAnswer",
 ]
 
 
@@ -133,13 +138,54 @@ class StatsAnswer(Answer):
     """One tenant, counted."""
 
     tenant_id: str
-    dimension: Annotated[int, _said("Numbers in a row.", minimum=1)]
+    dimension: Annotated[int | None, _said("Numbers in a row; null before it is fixed.", minimum=1)]
     metric: Literal["cosine", "ip", "l2"]
     rows: Count
     indexed_rows: Count
     sources: Annotated[int, _said("Sources with at least one row.", minimum=0)]
     sub_tenants: Annotated[dict[str, Count], _said("Rows by sub-tenant.")]
     groups: Annotated[int, _said("How often its log was written and synced since it was opened.", minimum=0)]
+
+
+class CreateAnswer(Answer):
+    """The tenant is there, durably, and as asked for."""
+
+    status: Literal["success"]
+    tenant_id: str
+    message: Annotated[str, _said("Says whether it was there already.")]
+
+
+class DoneAnswer(Answer):
+    """It is done, durably."""
+
+    success: Literal[True]
+    message: str
+
+
+class SubTenantsAnswer(Answer):
+    """The sub-tenants of a tenant."""
+
+    sub_tenant_ids: Annotated[list[str], _said("Sorted; `default` is always among them.")]
+    message: str
+
+
+class TenantsAnswer(Answer):
+    """Some of the tenants."""
+
+    tenant_ids: Annotated[list[str], _said("In the order of a hash of theirs, which does not change.")]
+
+
+class SourceRows(Answer):
+    """One source."""
+
+    source_id: str
+    rows: Annotated[int, _said("How many it has.", minimum=1)]
+
+
+class SourcesAnswer(Answer):
+    """Some of the sources of a sub-tenant."""
+
+    sources: Annotated[list[SourceRows], _said("In the order of their first rows.")]
 
 
 class FirstAnswer(Answer):

@@ -49,6 +49,7 @@ __all__ = [
     "check_search",
     "check_status",
     "check_tenant",
+    "shown",
 ]
 
 _CRC32C = re.compile(r"[0-9a-f]{8}", re.ASCII)
@@ -287,12 +288,13 @@ def _selection(request: GetRequest | DeleteRequest) -> Selection:
     )
 
 
-def check_get(request: GetRequest) -> tuple[Selection, int, bool]:
-    """The rows, how many of them, and whether with their vectors."""
+def check_get(request: GetRequest) -> tuple[Selection, int, bool, str | None]:
+    """The rows, how many of them, whether with their vectors, and from where on."""
     return (
         _selection(request),
         check_limit(request.limit, PAGE_LIMIT),
         _with_embeddings(request.output_fields),
+        request.cursor,
     )
 
 
@@ -335,19 +337,20 @@ def check_limit(limit: int | None, bounds: tuple[int, int], field: str = "limit"
     if limit is None:
         return default
     if not 1 <= limit <= most:
-        raise InvalidLimit(f"`{field}` is {_shown(limit)}, it must be 1..{most}", field=field, limit=most)
+        raise InvalidLimit(f"`{field}` is {shown(limit)}, it must be 1..{most}", field=field, limit=most)
     return limit
 
 
 def _ef(ef: int | None) -> int | None:
     if ef is not None and not 1 <= ef <= limits.MAX_EF:
         raise InvalidLimit(
-            f"`ef` is {_shown(ef)}, it must be 1..{limits.MAX_EF}", field="ef", limit=limits.MAX_EF
+            f"`ef` is {shown(ef)}, it must be 1..{limits.MAX_EF}", field="ef", limit=limits.MAX_EF
         )
     return ef
 
 
-def _shown(number: int) -> str:
+def shown(number: int) -> str:
+    """A number that a client sent, to be shown to it."""
     # Python refuses to print an integer of more than 4300 digits.
     return str(number) if -(10**20) < number < 10**20 else "a number of more than 20 digits"
 

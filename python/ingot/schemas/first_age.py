@@ -23,17 +23,18 @@ from ingot.schemas.checks import (
 from ingot.schemas.fields import json_type
 from ingot.schemas.ids import check_chunk_id
 from ingot.schemas.parameters import DEFAULT_SUB_TENANT
-from ingot.schemas.requests import DeleteRequest, Request, SearchRequest
+from ingot.schemas.requests import DeleteRequest, Request, SearchRequest, StatsRequest
 
 __all__ = [
     "FirstChunksRequest",
     "FirstSearchRequest",
+    "FirstStatsRequest",
     "FirstTenantRequest",
     "FirstUpdateRequest",
     "Update",
     "check_first_chunks",
     "check_first_search",
-    "check_first_tenant",
+    "check_first_stats",
     "check_update",
 ]
 
@@ -65,8 +66,12 @@ class FirstChunksRequest(Request, forbid_unknown_fields=False):
     chunk_ids: kinds.ChunkIds | None = None
 
 
-class FirstTenantRequest(Request, forbid_unknown_fields=False):
-    """What is asked of a tenant: parameters only."""
+class FirstTenantRequest(StatsRequest, forbid_unknown_fields=False):
+    """POST /embeddings/create_tenant, GET /tenant/sub_tenant_ids."""
+
+
+class FirstStatsRequest(Request, forbid_unknown_fields=False):
+    """GET /tenant/stats."""
 
 
 class Update(NamedTuple):
@@ -117,6 +122,6 @@ def check_first_chunks(request: FirstChunksRequest) -> tuple[Selection, list[str
     return selection, chunk_ids
 
 
-def check_first_tenant(request: FirstTenantRequest) -> tuple[str, str]:
+def check_first_stats(request: FirstStatsRequest) -> tuple[str, str]:
     """The names of the tenant and of the sub-tenant."""
     return check_tenant(request), request.sub_tenant_id or DEFAULT_SUB_TENANT

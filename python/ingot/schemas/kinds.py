@@ -10,17 +10,23 @@ from msgspec import Meta, Raw
 from ingot import limits
 
 __all__ = [
+    "METRICS",
     "OUTPUT_FIELDS",
     "ChunkIds",
     "Crc32c",
+    "Cursor",
+    "Dimension",
     "DryRun",
     "Ef",
     "Exact",
     "FileId",
     "FileIds",
+    "HoldsEmbeddings",
     "Matrix",
     "MaxChunks",
     "Metadata",
+    "MetricName",
+    "NamesLimit",
     "OutputFields",
     "PageLimit",
     "Queries",
@@ -33,6 +39,9 @@ __all__ = [
     "Upsert",
     "VectorsById",
 ]
+
+#: How two vectors may be compared.
+METRICS = ("cosine", "ip", "l2")
 
 #: What `output_fields` may name; everything but `embedding` always comes.
 OUTPUT_FIELDS = ("chunk_id", "source_id", "embedding", "score", "distance", "metadata")
@@ -197,10 +206,43 @@ VectorsById = Annotated[
 PageLimit = Annotated[
     int,
     _said(
-        f"How many rows are answered, at most; together they may be {limits.MAX_PAGE_BYTES} bytes.",
+        f"How many rows are answered, at most; a page ends before {limits.MAX_PAGE_BYTES} bytes all the same.",
         minimum=1,
         maximum=limits.MAX_PAGE_LIMIT,
         default=limits.DEFAULT_PAGE_LIMIT,
+    ),
+]
+NamesLimit = Annotated[
+    int,
+    _said(
+        "How many are answered, at most.",
+        minimum=1,
+        maximum=limits.MAX_NAMES_LIMIT,
+        default=limits.DEFAULT_NAMES_LIMIT,
+    ),
+]
+Cursor = Annotated[
+    str,
+    _said(
+        "What the header `X-Next-Cursor` of the page before had; everything but `limit` and `output_fields` as before.",
+        pattern="^([0-9a-f]{72}|[0-9a-f]{112})$",
+    ),
+]
+Dimension = Annotated[
+    int,
+    _said(
+        "Numbers in a row, for ever; left out, the tenant's first vectors fix it.",
+        minimum=1,
+        maximum=limits.MAX_COLUMNS,
+    ),
+]
+HoldsEmbeddings = Annotated[bool, _said("This server holds embeddings, nothing else.", enum=[True])]
+MetricName = Annotated[
+    str,
+    _said(
+        "How vectors are compared, for ever: by cosine, by inner product, or by Euclidean distance. Left out, a new "
+        "tenant gets `cosine`.",
+        enum=list(METRICS),
     ),
 ]
 Ef = Annotated[

@@ -13,13 +13,18 @@ from ingot import limits
 from ingot.schemas import kinds
 
 __all__ = [
+    "CreateRequest",
     "DeleteRequest",
     "GetRequest",
     "InsertRequest",
+    "ListRequest",
     "Request",
     "SearchRequest",
+    "SourcesRequest",
     "StatsRequest",
     "StatusRequest",
+    "SubTenantRequest",
+    "TenantRequest",
 ]
 
 _NO_FILTERS = "filters are not offered by this server yet"
@@ -80,7 +85,6 @@ class GetRequest(Request):
 
     LATER = {
         "filter_expr": f"{_NO_FILTERS}: select by `source_id` or `chunk_ids`",
-        "cursor": "cursors are not offered by this server yet: raise `limit` (1..10000), or select by `source_id`",
         "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 
@@ -90,6 +94,7 @@ class GetRequest(Request):
     chunk_ids: kinds.ChunkIds | None = None
     output_fields: kinds.OutputFields | None = None
     limit: kinds.PageLimit | None = None
+    cursor: kinds.Cursor | None = None
 
 
 class DeleteRequest(Request):
@@ -115,7 +120,7 @@ class StatusRequest(Request):
 
 
 class StatsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """GET /tenants/monitor."""
+    """GET /tenants/monitor, GET /tenants/stats."""
 
     LATER: ClassVar[dict[str, str]] = {}
     VECTORS: ClassVar[frozenset[str]] = frozenset()
@@ -126,8 +131,46 @@ class StatsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tenant_id: kinds.TenantId | None = None
 
 
+class TenantRequest(StatsRequest):
+    """GET /tenants/sub_tenant_ids, DELETE /tenants/delete."""
+
+
+class CreateRequest(StatsRequest):
+    """POST /tenants/create."""
+
+    embeddings_dimension: kinds.Dimension | None = None
+    is_embeddings_tenant: kinds.HoldsEmbeddings | None = None
+    metric: kinds.MetricName | None = None
+
+
+class SubTenantRequest(Request):
+    """DELETE /tenant/delete_sub_tenant."""
+
+
+class SourcesRequest(Request):
+    """GET /tenants/sources."""
+
+    limit: kinds.NamesLimit | None = None
+    cursor: kinds.Cursor | None = None
+
+
+class ListRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """GET /tenants/list."""
+
+    LATER: ClassVar[dict[str, str]] = {}
+    VECTORS: ClassVar[frozenset[str]] = frozenset()
+    NEEDED: ClassVar[tuple[str, ...]] = ()
+    ONE_OF: ClassVar[tuple[str, ...]] = ()
+    ONE_NEEDED: ClassVar[bool] = False
+
+    limit: kinds.NamesLimit | None = None
+    cursor: kinds.Cursor | None = None
+
+
+METRICS = kinds.METRICS
 OUTPUT_FIELDS = kinds.OUTPUT_FIELDS
 
-#: The default and the largest `limit` of a search and of a get.
+#: The default and the largest `limit` of a search, of a get, and of a list of names.
 SEARCH_LIMIT = (limits.DEFAULT_SEARCH_LIMIT, limits.MAX_SEARCH_LIMIT)
 PAGE_LIMIT = (limits.DEFAULT_PAGE_LIMIT, limits.MAX_PAGE_LIMIT)
+NAMES_LIMIT = (limits.DEFAULT_NAMES_LIMIT, limits.MAX_NAMES_LIMIT)

@@ -95,6 +95,8 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A cursor of a request for something else.
+    CursorOfAnother,
     /// Metadata over its size.
     MetadataTooLarge {
         /// Bytes sent.
@@ -124,6 +126,19 @@ pub enum Error {
     SubTenantNotFound,
     /// No such source.
     NotFound,
+    /// The snapshot that a cursor reads is gone.
+    CursorExpired,
+    /// The tenant exists with other settings.
+    TenantSettingsDiffer {
+        /// The metric it has.
+        metric: &'static str,
+        /// The dimension it has; `None` until its first vectors.
+        dimension: Option<usize>,
+        /// The metric asked for, if any was.
+        asked_metric: Option<&'static str>,
+        /// The dimension asked for, if any was.
+        asked_dimension: Option<usize>,
+    },
     /// `upsert = false`, and the source exists.
     AlreadyExists {
         /// The source's id.

@@ -26,6 +26,9 @@ pub const MAX_KEY: usize = 4096;
 /// Longest header of an npy array, in bytes.
 pub const MAX_NPY_HEADER: usize = 64 * 1024;
 
+/// Most ids of tenants or sources in one page.
+pub const MAX_PAGE_NAMES: usize = 1000;
+
 /// Name of the sub-tenant that always exists.
 pub const DEFAULT_SUB_TENANT: &str = "default";
 

@@ -42,6 +42,22 @@ pub enum Metric {
     L2 = 2,
 }
 
+impl Metric {
+    /// Its name in requests and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::InnerProduct => "ip",
+            Self::L2 => "l2",
+        }
+    }
+
+    /// The metric of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Cosine, Self::InnerProduct, Self::L2].into_iter().find(|metric| metric.name() == name)
+    }
+}
+
 /// Floats that a chunk of [`Rows`] has room for (1 MiB); the first has less while it is small.
 const CHUNK_FLOATS: usize = 1 << 18;
 /// Floats up to which the first chunk doubles (64 KiB).

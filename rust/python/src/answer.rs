@@ -5,8 +5,10 @@ use std::io::Write;
 
 use ingot_engine::error::Result;
 use ingot_engine::exact;
-use ingot_engine::tenant::{Hit, Hits};
+use ingot_engine::tenant::{Bookmark, Hit, Hits};
 use ingot_engine::vector::Metric;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// Bytes after which another part is begun.
 const PART: usize = 256 * 1024;
@@ -31,7 +33,7 @@ impl Answer {
             let mut first = true;
             hits.each(&mut |hit| {
                 if text.left > 0 {
-                    text.item(&hit, metric, first);
+                    text.item(&hit, Some(metric), false, first);
                 }
                 first = false;
                 Ok(())
@@ -47,11 +49,43 @@ impl Answer {
         text.parts.push(text.last);
         Ok(Some(Self { parts: text.parts, rows: found.iter().map(Hits::len).sum() }))
     }
+
+    /// The parts as Python has them.
+    pub fn bytes(&self, py: Python<'_>) -> Vec<Py<PyBytes>> {
+        self.parts.iter().map(|part| PyBytes::new(py, part).unbind()).collect()
+    }
 }
 
-/// Vectors by the ids of their rows: a JSON object in parts, and the ids of no row.
+/// A page of rows, and the cursor to what follows it.
+pub struct Page {
+    pub answer: Answer,
+    pub next: Option<String>,
+}
+
+impl Page {
+    /// The list of `hits`, as far as it is about `most` bytes long; at least the first.
+    pub fn write(hits: &Hits, bookmark: &Bookmark, with_embeddings: bool, most: usize) -> Result<Self> {
+        let mut text = Text { parts: Vec::new(), last: vec![b'['], left: most };
+        let mut rows = 0;
+        hits.each_while(&mut |hit| {
+            let start = text.item(&hit, None, with_embeddings, rows == 0);
+            if text.left == 0 && rows > 0 {
+                text.last.truncate(start);
+                return Ok(false);
+            }
+            rows += 1;
+            Ok(text.left > 0)
+        })?;
+        text.last.push(b']');
+        text.parts.push(text.last);
+        let next = hits.found().get(rows).map_or_else(|| bookmark.next(), |next| Some(bookmark.at(next.row)));
+        Ok(Self { answer: Answer { parts: text.parts, rows }, next })
+    }
+}
+
+/// Vectors by the ids of their rows as a JSON object, and the ids of no row.
 pub struct VectorsById {
-    pub parts: Vec<Vec<u8>>,
+    pub answer: Answer,
     pub missing: Vec<String>,
 }
 
@@ -72,8 +106,9 @@ impl VectorsById {
         }
         text.last.push(b'}');
         text.parts.push(text.last);
+        let rows = there.len();
         let missing = asked.into_iter().filter(|id| there.insert(id.clone())).collect();
-        Ok(Some(Self { parts: text.parts, missing }))
+        Ok(Some(Self { answer: Answer { parts: text.parts, rows }, missing }))
     }
 }
 
@@ -85,27 +120,23 @@ struct Text {
 }
 
 impl Text {
+    /// One vector by its id.
     fn vector(&mut self, hit: &Hit<'_>, first: bool) {
         if self.last.len() > PART {
             self.parts.push(std::mem::take(&mut self.last));
         }
         let before = self.last.len();
-        let out = &mut self.last;
         if !first {
-            out.push(b',');
+            self.last.push(b',');
         }
-        quote(out, &hit.chunk_id);
-        let mut sign: &[u8] = b":[";
-        for &number in hit.vector {
-            out.extend_from_slice(sign);
-            let _ = write!(out, "{:?}", f64::from(number));
-            sign = b",";
-        }
-        out.push(b']');
-        self.left = self.left.saturating_sub(out.len() - before);
+        quote(&mut self.last, &hit.chunk_id);
+        self.last.push(b':');
+        numbers(&mut self.last, hit.vector);
+        self.left = self.left.saturating_sub(self.last.len() - before);
     }
 
-    fn item(&mut self, hit: &Hit<'_>, metric: Metric, first: bool) {
+    /// One row, where it begins in the last part is returned; with `metric` it was searched for.
+    fn item(&mut self, hit: &Hit<'_>, metric: Option<Metric>, with_embedding: bool, first: bool) -> usize {
         if self.last.len() > PART {
             self.parts.push(std::mem::take(&mut self.last));
         }
@@ -115,15 +146,34 @@ impl Text {
         quote(out, hit.source_id);
         out.extend_from_slice(b",\"embedding\":{\"chunk_id\":");
         quote(out, &hit.chunk_id);
-        // As doubles: the shortest text of a float32 is not always the one that a double rounds back from. Writing to
-        // memory cannot fail.
-        let (score, distance) = (f64::from(exact::score(metric, hit.distance)), f64::from(hit.distance));
-        let _ =
-            write!(out, ",\"embedding\":null}},\"score\":{score:?},\"distance\":{distance:?},\"metadata\":");
+        out.extend_from_slice(b",\"embedding\":");
+        if with_embedding {
+            numbers(out, hit.vector);
+        } else {
+            out.extend_from_slice(b"null");
+        }
+        out.push(b'}');
+        if let Some(metric) = metric {
+            let (score, distance) = (f64::from(exact::score(metric, hit.distance)), f64::from(hit.distance));
+            // As doubles, as the numbers of a vector.
+            let _ = write!(out, ",\"score\":{score:?},\"distance\":{distance:?}");
+        }
+        out.extend_from_slice(b",\"metadata\":");
         out.extend_from_slice(hit.metadata.unwrap_or(b"{}"));
         out.push(b'}');
         self.left = self.left.saturating_sub(out.len() - before);
+        before
     }
+}
+
+/// A vector as JSON: doubles, since the shortest text of a float32 is not always the one that a double rounds back from.
+fn numbers(out: &mut Vec<u8>, vector: &[f32]) {
+    for (column, &number) in vector.iter().enumerate() {
+        let separator = if column == 0 { '[' } else { ',' };
+        // Writing to memory cannot fail.
+        let _ = write!(out, "{separator}{:?}", f64::from(number));
+    }
+    out.push(b']');
 }
 
 /// A string as JSON.

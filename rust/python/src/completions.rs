@@ -3,10 +3,13 @@
 use std::mem;
 use std::sync::Arc;
 
+use ingot_engine::error::Result;
 use ingot_engine::sync::Mutex;
+use pyo3::BoundObject;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::errors::exception;
 use crate::eventfd_unsafe::EventFd;
 
 /// A result that becomes Python objects when it is collected; until then no GIL is needed.
@@ -39,6 +42,26 @@ impl Completions {
         }
         mailbox.arrived.push((token, outcome));
     }
+}
+
+/// Reports `outcome`, made into a Python object by `make`, to `completions`.
+pub fn report<T, P>(
+    completions: &Completions,
+    token: i64,
+    outcome: Result<T>,
+    make: impl FnOnce(Python<'_>, T) -> PyResult<P> + Send + 'static,
+) where
+    T: Send + 'static,
+    P: for<'py> IntoPyObject<'py> + 'static,
+{
+    completions.post(
+        token,
+        Box::new(move |py| {
+            let value = make(py, outcome.map_err(|error| exception(py, &error))?)?;
+            let object = value.into_pyobject(py).map_err(Into::into)?;
+            Ok(object.into_bound().into_any().unbind())
+        }),
+    );
 }
 
 #[pymethods]

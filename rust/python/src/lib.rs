@@ -14,6 +14,7 @@ mod hits;
 mod inserted;
 mod stats;
 mod store;
+mod tenants;
 
 #[pymodule]
 mod _native {
@@ -35,6 +36,8 @@ mod _native {
     use crate::stats::{SourceStatus, TenantStats};
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::tenants::Tenants;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

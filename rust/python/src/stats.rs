@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ingot_engine::tenant;
-use ingot_engine::vector::{Dimension, Metric};
+use ingot_engine::vector::Dimension;
 use pyo3::prelude::*;
 
 /// How far the graph has come with a source's live rows.
@@ -23,7 +23,7 @@ impl From<tenant::SourceStatus> for SourceStatus {
 #[pyclass(frozen, get_all, module = "ingot._native")]
 pub struct TenantStats {
     tenant_id: String,
-    dimension: usize,
+    dimension: Option<usize>,
     metric: &'static str,
     rows: u64,
     indexed_rows: u64,
@@ -37,12 +37,8 @@ impl TenantStats {
     pub fn new(tenant: &tenant::Tenant, stats: tenant::TenantStats) -> Self {
         Self {
             tenant_id: tenant.id().to_owned(),
-            dimension: tenant.dimension().map_or(0, Dimension::get),
-            metric: match tenant.metric() {
-                Metric::Cosine => "cosine",
-                Metric::InnerProduct => "ip",
-                Metric::L2 => "l2",
-            },
+            dimension: tenant.dimension().map(Dimension::get),
+            metric: tenant.metric().name(),
             rows: stats.rows,
             indexed_rows: stats.indexed_rows,
             sources: stats.sources,

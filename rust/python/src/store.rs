@@ -11,20 +11,19 @@ use ingot_engine::store::{Arrival, Batch, Options, Search};
 use ingot_engine::sync::Mutex;
 use ingot_engine::tenant::{Deleted, Selector, Upload};
 use ingot_engine::{store, vector};
-use pyo3::BoundObject;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 
-use crate::answer::{Answer, VectorsById};
+use crate::answer::{Answer, Page, VectorsById};
 use crate::array_unsafe::{Array, Purpose};
 use crate::body::Rows;
 use crate::call::released;
-use crate::completions::Completions;
-use crate::errors::exception;
+use crate::completions::{Completions, report};
 use crate::hits::Hits;
 use crate::inserted::Inserted;
 use crate::stats::{SourceStatus, TenantStats};
+use crate::tenants::Tenants;
 
 /// Bytes of the largest upload that waits for others: what takes longer to validate is not put before theirs.
 const QUEUED_BYTES: usize = 64 * 1024;
@@ -111,30 +110,6 @@ const fn search_of(limit: usize, ef: Option<usize>, exact: bool, score_threshold
     Search { options: SearchOptions { limit, ef, exact }, score_threshold }
 }
 
-fn bytes(py: Python<'_>, parts: &[Vec<u8>]) -> Vec<Py<PyBytes>> {
-    parts.iter().map(|part| PyBytes::new(py, part).unbind()).collect()
-}
-
-/// Reports `outcome`, made into a Python object by `make`, to `completions`.
-fn report<T, P>(
-    completions: &Completions,
-    token: i64,
-    outcome: Result<T>,
-    make: impl FnOnce(Python<'_>, T) -> PyResult<P> + Send + 'static,
-) where
-    T: Send + 'static,
-    P: for<'py> IntoPyObject<'py> + 'static,
-{
-    completions.post(
-        token,
-        Box::new(move |py| {
-            let value = make(py, outcome.map_err(|error| exception(py, &error))?)?;
-            let object = value.into_pyobject(py).map_err(Into::into)?;
-            Ok(object.into_bound().into_any().unbind())
-        }),
-    );
-}
-
 #[pymethods]
 impl Store {
     #[new]
@@ -155,6 +130,11 @@ impl Store {
     #[getter]
     fn closed(&self) -> bool {
         self.store.check() == Err(Error::Closed)
+    }
+
+    #[getter]
+    fn tenants(&self) -> Tenants {
+        Tenants::of(&self.store)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
@@ -308,7 +288,8 @@ impl Store {
         let write = move |found: Vec<_>| Answer::write(&found, batch, max_bytes);
         let completion = Box::new(move |written| {
             report(&completions, token, written, |py, answer: Option<Answer>| {
-                Ok(answer.map(|answer| (bytes(py, &answer.parts), answer.rows)))
+                let Some(answer) = answer else { return Ok(None) };
+                Ok(Some((answer.bytes(py), answer.rows)))
             });
         });
         py.detach(|| self.store.begin_search(query, write, completion, here));
@@ -374,9 +355,38 @@ impl Store {
             let found = store.get(&tenant_id, sub_tenant_id.as_deref(), Some(&selector), chunk_ids.len());
             let written = found.and_then(|(hits, _)| VectorsById::write(&hits, chunk_ids, max_bytes));
             report(&completions, token, written, |py, answer: Option<VectorsById>| {
-                Ok(answer.map(|answer| (bytes(py, &answer.parts), answer.missing)))
+                Ok(answer.map(|VectorsById { answer, missing }| (answer.bytes(py), missing)))
             });
         });
+    }
+
+    #[pyo3(signature = (completions, token, tenant_id, *, max_bytes, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false, cursor=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn begin_page_json(
+        &self,
+        completions: &Completions,
+        token: i64,
+        tenant_id: String,
+        max_bytes: usize,
+        sub_tenant_id: Option<String>,
+        source_id: Option<String>,
+        chunk_ids: Option<Vec<String>>,
+        limit: usize,
+        with_embeddings: bool,
+        cursor: Option<String>,
+    ) -> PyResult<()> {
+        let selector = selector(source_id, chunk_ids)?;
+        let completions = completions.clone();
+        self.store.begin_read(move |store| {
+            let (sub_tenant, cursor) = (sub_tenant_id.as_deref(), cursor.as_deref());
+            let found = store.page(&tenant_id, sub_tenant, selector.as_ref(), limit, cursor);
+            let written =
+                found.and_then(|(hits, bookmark)| Page::write(&hits, &bookmark, with_embeddings, max_bytes));
+            report(&completions, token, written, |py, Page { answer, next }| {
+                Ok((answer.bytes(py), answer.rows, next))
+            });
+        });
+        Ok(())
     }
 
     #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None))]

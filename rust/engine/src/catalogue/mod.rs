@@ -105,6 +105,11 @@ impl Catalogue {
         self.push(Batch { first_bit, ..batch })
     }
 
+    /// The hash that the batches of a source have, and few others.
+    pub fn hash(&self, sub_tenant: u32, source_id: &str) -> SourceKey {
+        self.sources.hash(sub_tenant, source_id)
+    }
+
     /// Batches so far.
     pub fn len(&self) -> usize {
         self.batches.len()

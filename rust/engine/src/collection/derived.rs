@@ -204,6 +204,10 @@ impl Collection {
         let (Some(codes), Some(graph)) = (generation.codes.get(), generation.graph.get()) else {
             return Ok(());
         };
+        let ended = self.saving.lock();
+        if *ended {
+            return Ok(());
+        }
         // The graph may hold more than is said here; the others are added to it again, which it refuses
         // for those it has.
         let indexed = generation.backlog.indexed();
@@ -227,9 +231,23 @@ impl Collection {
         let name = self.file_name(what, generation);
         replace_file(&*self.shared.storage, &directory, &name, &parts)?;
         // Files of earlier generations of this sub-tenant serve no one any more.
+        self.remove_but(what, &name)
+    }
+
+    /// Removes the derived files of all generations.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn remove_files(&self) -> Result<()> {
+        self.remove_but("codes", "")?;
+        self.remove_but("graph", "")
+    }
+
+    fn remove_but(&self, what: &str, kept: &str) -> Result<()> {
+        let directory = self.shared.directory.read().clone();
         let prefix = format!("{what}-{}-", self.sub_tenant);
         for other in self.shared.storage.list(&directory).map_err(failed)? {
-            if other.to_str().is_some_and(|other| other.starts_with(&prefix) && other != name) {
+            if other.to_str().is_some_and(|other| other.starts_with(&prefix) && other != kept) {
                 self.shared.storage.remove_file(&directory.join(other)).map_err(failed)?;
             }
         }

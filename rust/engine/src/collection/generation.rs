@@ -20,6 +20,8 @@ pub const ALIVE: u64 = u64::MAX;
 pub struct Generation {
     /// LSN up to which dead rows were left out when it was made; 0 for the first.
     pub id: u64,
+    /// First LSN at which it shows exactly what was alive; `id`, or later where it was restored.
+    pub exact_from: u64,
     /// Which row each slot stands for.
     pub spans: Spans,
     /// When each slot died.
@@ -42,8 +44,14 @@ pub struct Generation {
 impl Generation {
     /// A generation without slots.
     pub fn new(id: u64) -> Self {
+        Self::restored(id, id)
+    }
+
+    /// A generation without slots, whose dead will be given the LSN `exact_from` at the latest.
+    pub fn restored(id: u64, exact_from: u64) -> Self {
         Self {
             id,
+            exact_from,
             spans: Spans::default(),
             deaths: LsnTable::new(),
             dead: AtomicU32::new(0),

@@ -73,6 +73,8 @@ pub struct Collection {
     /// Slots of the current generation whose graph is saved.
     saved: AtomicU32,
     failed: AtomicBool,
+    /// Held by the one who writes derived files; true when none may be written any more.
+    saving: Mutex<bool>,
     /// Places it has in the indexer's queue.
     queued: AtomicUsize,
     pace: Pace,
@@ -98,6 +100,7 @@ impl Collection {
             making_graph: Mutex::new(()),
             saved: AtomicU32::new(0),
             failed: AtomicBool::new(false),
+            saving: Mutex::new(false),
             queued: AtomicUsize::new(0),
             pace: Pace::new(),
         }
@@ -235,6 +238,12 @@ impl Collection {
     /// Ends background work; whoever is at it finishes its share.
     pub fn stop(&self) {
         self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends background work for ever: when this returns no derived file is being written, nor will be.
+    pub fn end(&self) {
+        self.stop();
+        *self.saving.lock() = true;
     }
 
     /// Whether nothing is left to be coded or added to the graph.

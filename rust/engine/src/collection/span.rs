@@ -60,6 +60,17 @@ impl Spans {
         self.list.len().checked_sub(1).and_then(|last| self.list.get(last)).map_or(0, Span::end_slot)
     }
 
+    /// The first slot whose row is `row` or a later one.
+    pub fn slot_from(&self, row: u64) -> u32 {
+        let span = self.list.get(self.partition(|span| span.first_row + u64::from(span.count) <= row));
+        // A row within the span, whose length is a u32.
+        #[allow(clippy::cast_possible_truncation)]
+        span.map_or_else(
+            || self.end_slot(),
+            |span| span.first_slot + row.saturating_sub(span.first_row) as u32,
+        )
+    }
+
     /// Index of the first span for which `before` is false; it must be true for a beginning of the list only.
     pub fn partition(&self, before: impl Fn(&Span) -> bool) -> usize {
         let (mut low, mut high) = (0, self.list.len());
@@ -125,6 +136,9 @@ mod tests {
             let found: Vec<Span> = spans.slots_of(RowRange { first: row, count: 1 }).collect();
             assert_eq!(found.len(), 1);
             assert_eq!((found[0].first_slot, found[0].count), (slot, 1));
+        }
+        for (row, slot) in [(0, 0), (12, 2), (15, 5), (20, 5), (21, 6), (33, 9), (34, 10)] {
+            assert_eq!(spans.slot_from(row), slot);
         }
         assert!(spans.of_slot(10).is_none());
         assert_eq!(spans.slots_of(RowRange { first: 15, count: 5 }).count(), 0);

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 
 use super::Collection;
 use super::generation::Generation;
+use super::span::Span;
+use crate::format::RowRange;
 
 /// A row that was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,18 +36,33 @@ impl View {
 
     /// The rows alive in this view, in order.
     pub fn rows(&self) -> impl Iterator<Item = Found> {
-        let slots = self.generation.spans.in_slots(0..self.born);
-        slots.flat_map(move |span| {
-            (span.first_slot..span.end_slot())
-                .filter(|&slot| self.generation.alive(slot, self.lsn))
-                .map(move |slot| Found { row: span.row(slot), batch: span.batch, distance: 0.0 })
-        })
+        self.spans_from(0).flat_map(|span| self.rows_in(span))
+    }
+
+    /// The spans of this view, in order, from `row` on.
+    pub fn spans_from(&self, row: u64) -> impl Iterator<Item = Span> {
+        let first = self.generation.spans.slot_from(row).min(self.born);
+        self.generation.spans.in_slots(first..self.born)
+    }
+
+    /// The rows of a span that are alive in this view, in order.
+    pub fn rows_in(&self, span: Span) -> impl Iterator<Item = Found> {
+        (span.first_slot..span.end_slot())
+            .filter(|&slot| self.generation.alive(slot, self.lsn))
+            .map(move |slot| Found { row: span.row(slot), batch: span.batch, distance: 0.0 })
+    }
+
+    /// How many of `rows` are alive in this view.
+    pub fn count(&self, rows: RowRange) -> u64 {
+        let spans = self.generation.spans.slots_of(rows);
+        let alive = spans
+            .map(|span| (span.first_slot..span.end_slot()).filter(|&slot| self.visible(slot)).count() as u64);
+        alive.sum()
     }
 
     /// Whether `row` is alive in this view.
     pub fn has(&self, row: u64) -> bool {
-        let one = crate::format::RowRange { first: row, count: 1 };
-        self.generation.spans.slots_of(one).any(|span| self.visible(span.first_slot))
+        self.count(RowRange { first: row, count: 1 }) > 0
     }
 
     /// LSN of the view.
@@ -55,6 +72,20 @@ impl View {
 }
 
 impl Collection {
+    /// The collection as it was at an LSN that has been visible; `None` when its current generation does not show that
+    /// any more. What a generation has that was visible before it was looked at, it has whole.
+    pub fn view_at(&self, lsn: u64) -> Option<View> {
+        if lsn > self.shared.visible.load(Ordering::Acquire) {
+            return None;
+        }
+        let generation = self.current.load_full();
+        if lsn < generation.exact_from {
+            return None;
+        }
+        let born = generation.born(lsn, &self.shared.catalogue);
+        Some(View { generation, lsn, born, indexed: 0 })
+    }
+
     /// The collection as it is now. Nothing is locked: a generation replaced meanwhile is looked at again, so that
     /// the LSN read is one that the generation reflects.
     pub fn view(&self) -> View {

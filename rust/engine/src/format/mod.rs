@@ -6,6 +6,7 @@ pub mod draft;
 pub mod name;
 pub mod record;
 pub mod segment;
+pub mod token;
 
 #[cfg(target_endian = "big")]
 compile_error!("rows are read where they lie in the log, which is little-endian");

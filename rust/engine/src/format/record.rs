@@ -36,6 +36,8 @@ pub enum Kind {
     Survivors = 4,
     /// The segment is complete; the next one holds the next record.
     Seal = 5,
+    /// A sub-tenant ends: its rows and its name. Its number is never used again.
+    Drop = 6,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             3 => Self::Delete,
             4 => Self::Survivors,
             5 => Self::Seal,
+            6 => Self::Drop,
             _ => return None,
         })
     }

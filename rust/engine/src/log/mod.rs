@@ -126,6 +126,22 @@ impl Log {
         Ok(log)
     }
 
+    /// What `read` makes of the first record of the log in `directory`. Nothing is mapped, repaired or kept open.
+    ///
+    /// # Errors
+    /// [`Error::CorruptData`] when it cannot be read; what the system refuses.
+    pub fn first<T>(
+        storage: &dyn Storage,
+        directory: &Path,
+        read: &dyn Fn(&Record<'_>) -> Option<T>,
+    ) -> Result<T> {
+        recovery::first_record(storage, directory, read)
+            .map_err(|cause| Error::storage("reading a log", &cause))?
+            .ok_or_else(|| Error::CorruptData {
+                reason: format!("the log in {} does not begin with its tenant", directory.display()),
+            })
+    }
+
     /// The segments, for readers.
     pub const fn segments(&self) -> &Arc<Segments> {
         &self.segments

@@ -4,6 +4,7 @@
 //! place a record can begin, for records that say how far the log was synced when they were written. A misfit that
 //! some later record knew synced is corruption; any other belongs to a group that was never acknowledged.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::format::segment::{NotASegment, SEGMENT_HEADER, SegmentHeader};
 use crate::format::{ALIGNMENT, BLOCK, FORMAT_VERSION, read_u32};
 use crate::storage::{File, Storage};
 
+/// Bytes that hold a segment's header and the record of a tenant, whose id has 255 at most.
+const FIRST: usize = 1024;
+
 /// Name of a segment's file.
 pub(super) fn file_name(number: u64, generation: u32) -> String {
     format!("{number:08}-{generation}.log")
@@ -23,6 +27,25 @@ pub(super) fn file_name(number: u64, generation: u32) -> String {
 fn parse_file_name(name: &str) -> Option<(u64, u32)> {
     let (number, generation) = name.strip_suffix(".log")?.split_once('-')?;
     Some((number.parse().ok()?, generation.parse().ok()?))
+}
+
+/// What `read` makes of the first record of a log, which is its tenant's.
+pub(super) fn first_record<T>(
+    storage: &dyn Storage,
+    directory: &Path,
+    read: &dyn Fn(&Record<'_>) -> Option<T>,
+) -> io::Result<Option<T>> {
+    let names = storage.list(directory)?;
+    let numbered = names.iter().filter_map(|name| parse_file_name(name.to_str()?));
+    let Some((number, generation)) = numbered.min() else { return Ok(None) };
+    let file = storage.open(&directory.join(file_name(number, generation)))?;
+    let length = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(FIRST);
+    let mut bytes = vec![0; length];
+    file.read_at(0, &mut bytes)?;
+    let rest = bytes.get(SEGMENT_HEADER as usize..).unwrap_or_default();
+    let header = SegmentHeader::decode(&bytes).ok().filter(|header| header.number == 1);
+    let record = header.and_then(|header| Record::decode(rest, header.incarnation, 1));
+    Ok(record.filter(|record| record.header.kind == Kind::Tenant).and_then(|record| read(&record)))
 }
 
 /// The segment files of a log.

@@ -59,7 +59,7 @@ impl Directory {
         }
     }
 
-    /// Makes what is missing and empties what is temporary.
+    /// Makes what is missing and empties `tmp/`.
     pub(super) fn prepare(storage: Arc<dyn Storage>, root: &Path) -> Result<Self> {
         let directory = Self { storage, root: root.to_owned() };
         directory
@@ -78,11 +78,9 @@ impl Directory {
         if made {
             self.storage.sync_dir(&self.root)?;
         }
-        for folder in [TMP, TRASH] {
-            for name in self.storage.list(&self.root.join(folder))? {
-                let path = self.root.join(folder).join(name);
-                self.storage.remove_dir(&path).or_else(|_| self.storage.remove_file(&path))?;
-            }
+        for name in self.storage.list(&self.root.join(TMP))? {
+            let path = self.root.join(TMP).join(name);
+            self.storage.remove_dir(&path).or_else(|_| self.storage.remove_file(&path))?;
         }
         let format = self.root.join(FORMAT);
         if !self.storage.exists(&format)? {
@@ -105,6 +103,18 @@ impl Directory {
     /// The parent of all tenants.
     pub(super) fn tenants(&self) -> PathBuf {
         self.root.join(TENANTS)
+    }
+
+    /// The folders of all tenants.
+    pub(super) fn tenant_folders(&self) -> Result<Vec<String>> {
+        let names = self.storage.list(&self.tenants());
+        let names = names.map_err(|cause| Error::storage("listing the tenants", &cause))?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    /// Where deleted tenants wait to be removed.
+    pub(super) fn trash(&self) -> PathBuf {
+        self.root.join(TRASH)
     }
 
     /// Where a tenant is made.

@@ -1,9 +1,12 @@
 //! A data directory, open: its layout, its tenants opened on demand, and the threads that serve them.
 //! It knows tenants; it does not know who asks.
 
+mod administration;
 mod batch;
 mod directory;
+mod listing;
 mod tenants;
+mod trash;
 mod uploads;
 
 use std::path::Path;
@@ -22,13 +25,15 @@ use crate::pool::Pool;
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::{
-    Completion, Deleted, Hits, Selector, SourceStatus, Surroundings, Tenant, TenantStats, sub_tenant_name,
+    Bookmark, Completion, Deleted, Hits, Selector, SourceStatus, Surroundings, Tenant, TenantStats,
+    sub_tenant_name,
 };
 use crate::validate;
 use crate::vector::{Dimension, Metric, Rows};
 pub use batch::Batch;
 use directory::Directory;
 use tenants::Tenants;
+use trash::Trash;
 pub use uploads::Arrival;
 
 /// How a store is opened.
@@ -93,6 +98,7 @@ pub type Interrupt<'a> = &'a dyn Fn() -> Result<()>;
 pub struct Store {
     directory: Directory,
     tenants: Tenants,
+    trash: Trash,
     indexer: Arc<Indexer>,
     commits: Pool,
     searches: Arc<Pool>,
@@ -144,6 +150,7 @@ impl Store {
         };
         Ok(Arc::new(Self {
             tenants: Tenants::new(directory.clone(), surroundings, &options),
+            trash: Trash::new(directory.clone())?,
             directory,
             indexer,
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
@@ -293,11 +300,27 @@ impl Store {
         selector: Option<&Selector>,
         limit: usize,
     ) -> Result<(Hits, bool)> {
+        let (hits, bookmark) = self.page(tenant_id, sub_tenant, selector, limit, None)?;
+        Ok((hits, bookmark.is_needed()))
+    }
+
+    /// One page of rows in insertion order, the first or the one that a cursor leads to; all pages show one snapshot.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; [`Error::CursorOfAnother`]; [`Error::CursorExpired`].
+    pub fn page(
+        &self,
+        tenant_id: &str,
+        sub_tenant: Option<&str>,
+        selector: Option<&Selector>,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<(Hits, Bookmark)> {
         self.check()?;
         let name = sub_tenant_name(sub_tenant)?;
         let tenant = self.tenants.get(tenant_id)?;
-        let (found, more) = tenant.get(name, selector, limit)?;
-        Ok((Hits::new(tenant, found), more))
+        let (found, bookmark) = tenant.page(name, selector, limit, cursor)?;
+        Ok((Hits::new(tenant, found), bookmark))
     }
 
     /// How far the graph has come with each source; `None` for one that has no row.
@@ -374,6 +397,7 @@ impl Store {
         // A tenant opened or made after this look at them would be written to when the directory is another's.
         let _alone = self.writing.write();
         let closed = self.tenants.close();
+        self.trash.close();
         // Only now may another process open the directory.
         self.lock.lock().take();
         closed

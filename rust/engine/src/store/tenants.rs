@@ -1,16 +1,17 @@
-//! The tenants of a directory: opened on demand, made with their first upload, closed when others need the room.
+//! The tenants of a directory: opened on demand, made, deleted, closed when others need the room.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::directory::Directory;
+use super::trash::Trash;
 use super::{Options, answer};
 use crate::error::{Error, Result};
 use crate::format::name::{check_tenant_id, tenant_folder};
 use crate::sync::Mutex;
 use crate::tenant::{Inserted, Surroundings, Tenant, Upload};
-use crate::vector::Metric;
+use crate::vector::{Dimension, Metric};
 
 /// Metric of a tenant that its first upload makes.
 pub(super) const NEW_METRIC: Metric = Metric::Cosine;
@@ -138,7 +139,7 @@ impl Tenants {
                     *place = Some(Arc::clone(&tenant));
                     return Ok(Made::AlreadyThere(tenant, Box::new(upload)));
                 }
-                Err(Error::TenantNotFound) => self.make(id, &folder, upload),
+                Err(Error::TenantNotFound) => self.make_with(id, &folder, upload),
                 Err(refused) => Err(refused),
             }
             .map(|(tenant, inserted)| {
@@ -158,17 +159,97 @@ impl Tenants {
         }
     }
 
-    fn make(&self, id: &str, folder: &str, upload: Upload) -> Result<(Option<Arc<Tenant>>, Inserted)> {
+    fn make_with(&self, id: &str, folder: &str, upload: Upload) -> Result<(Option<Arc<Tenant>>, Inserted)> {
+        let dry_run = upload.dry_run;
+        let valid = upload.validate(NEW_METRIC, None)?;
+        if dry_run {
+            return Ok((None, valid.as_new()));
+        }
+        let dimension = Some(valid.dimension);
+        let (tenant, inserted) = self.make(id, folder, NEW_METRIC, dimension, |tenant| {
+            let (completion, outcome) = answer();
+            if tenant.begin_upload(valid, completion) {
+                while tenant.commit() {}
+            }
+            outcome.recv().unwrap_or(Err(Error::Closed))
+        })?;
+        Ok((Some(tenant), inserted))
+    }
+
+    /// The tenant, and whether it is made by this: with nothing in it.
+    pub(super) fn create(
+        &self,
+        id: &str,
+        metric: Metric,
+        dimension: Option<Dimension>,
+    ) -> Result<(Arc<Tenant>, bool)> {
+        check_tenant_id(id)?;
+        let folder = tenant_folder(id);
+        let slot = self.slot(&folder);
+        let made = {
+            let mut place = slot.tenant.lock();
+            let there =
+                place.as_ref().map_or_else(|| self.open(id, &folder), |tenant| Ok(Arc::clone(tenant)));
+            match there {
+                Ok(tenant) => Ok((tenant, false)),
+                Err(Error::TenantNotFound) => {
+                    self.make(id, &folder, metric, dimension, |_| Ok(())).map(|(tenant, ())| (tenant, true))
+                }
+                Err(refused) => Err(refused),
+            }
+            .inspect(|(tenant, _)| *place = Some(Arc::clone(tenant)))
+        };
+        match &made {
+            Ok(_) => self.close_some(),
+            Err(_) => self.give_up(&folder, slot),
+        }
+        made
+    }
+
+    /// Deletes the tenant, durably. It need not be one that can be opened.
+    pub(super) fn delete(&self, id: &str, trash: &Trash) -> Result<()> {
+        check_tenant_id(id)?;
+        let folder = tenant_folder(id);
+        if let Some(tenant) = self.opened_one(id) {
+            // What takes longer, while others still find it, and find it closed.
+            tenant.end();
+        }
+        let slot = self.slot(&folder);
+        let deleted = {
+            let mut place = slot.tenant.lock();
+            let path = self.directory.tenant(&folder);
+            let exists = self.directory.storage.exists(&path);
+            match exists.map_err(|cause| Error::storage("looking for a tenant", &cause)) {
+                Ok(true) => {
+                    if let Some(tenant) = place.take() {
+                        // Again, if it is the same: or one that was opened, or made, meanwhile.
+                        tenant.end();
+                    }
+                    trash.take(&path, &folder).inspect(|()| {
+                        self.doubtful.lock().remove(&folder);
+                    })
+                }
+                Ok(false) => Err(Error::TenantNotFound),
+                Err(refused) => Err(refused),
+            }
+        };
+        self.give_up(&folder, slot);
+        deleted
+    }
+
+    /// Makes a tenant, and `fill`s it: all of it is there, durably, or nothing.
+    fn make<T>(
+        &self,
+        id: &str,
+        folder: &str,
+        metric: Metric,
+        dimension: Option<Dimension>,
+        fill: impl FnOnce(&Arc<Tenant>) -> Result<T>,
+    ) -> Result<(Arc<Tenant>, T)> {
         let mut incarnation = [0; 16];
         getrandom::fill(&mut incarnation).map_err(|cause| Error::StorageFailed {
             reason: format!("asking the system for random numbers: {cause}"),
         })?;
-        let dry_run = upload.dry_run;
-        let metric = NEW_METRIC;
-        let valid = upload.validate(metric, None)?;
-        if dry_run {
-            return Ok((None, valid.as_new()));
-        }
         let workshop = self.directory.workshop(folder);
         let storage = &*self.directory.storage;
         let attempt = (|| {
@@ -181,14 +262,10 @@ impl Tenants {
                 &workshop,
                 id,
                 metric,
-                Some(valid.dimension),
+                dimension,
                 incarnation,
             )?);
-            let (completion, outcome) = answer();
-            if tenant.begin_upload(valid, completion) {
-                while tenant.commit() {}
-            }
-            let inserted = outcome.recv().unwrap_or(Err(Error::Closed))?;
+            let filled = fill(&tenant)?;
             let path = self.directory.tenant(folder);
             let named = storage.sync_dir(&workshop).and_then(|()| storage.rename(&workshop, &path));
             named.map_err(|cause| Error::storage("making a tenant", &cause))?;
@@ -201,7 +278,7 @@ impl Tenants {
                 return Err(Error::OutcomeUnknown);
             }
             tenant.moved(&path);
-            Ok((Some(tenant), inserted))
+            Ok((tenant, filled))
         })();
         if attempt.is_err() {
             // Only what has no durable name; emptied at the next start if this fails.

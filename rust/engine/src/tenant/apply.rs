@@ -46,6 +46,11 @@ impl Tenant {
                     }
                 }
             }
+            Kind::Drop => {
+                if !self.remove_collection(header.sub_tenant) {
+                    return Err(corrupt(position, "ends a sub-tenant that does not exist"));
+                }
+            }
             Kind::Tenant | Kind::Seal => {}
             Kind::Survivors => return Err(corrupt(position, "is of a kind that this build does not read")),
         }

@@ -29,6 +29,7 @@ pub(super) struct Checkpoint {
     head: Head,
     end: Checkpointed,
     next_row: u64,
+    next_sub_tenant: u32,
     batches: Vec<(Batch, u32)>,
     collections: Vec<SavedCollection>,
 }
@@ -47,6 +48,7 @@ struct SavedCollection {
 pub(super) struct Captured {
     end: Checkpointed,
     next_row: u64,
+    next_sub_tenant: u32,
     /// Collections with their generation and how many of its spans belong to the checkpoint.
     collections: Vec<(Arc<Collection>, Arc<Generation>, usize)>,
 }
@@ -66,11 +68,18 @@ impl Tenant {
             let spans = generation.spans.len();
             (collection, generation, spans)
         });
-        Captured { end: state.log.end(), next_row: state.next_row, collections: collections.collect() }
+        Captured {
+            end: state.log.end(),
+            next_row: state.next_row,
+            next_sub_tenant: self.collections.read().next_number,
+            collections: collections.collect(),
+        }
     }
 
     /// Writes a checkpoint, and removes the ones before. Whoever writes holds the turn.
     pub(super) fn write_checkpoint(&self, captured: &Captured, _turn: &MutexGuard<'_, ()>) -> Result<()> {
+        // With this checkpoint nobody will read any more that a sub-tenant has ended.
+        self.sweep();
         let end = captured.end;
         let mut writer = Writer::default();
         writer.u64(MAGIC);
@@ -143,6 +152,7 @@ impl Tenant {
         }
         writer.u32(u32::try_from(captured.collections.len()).unwrap_or(u32::MAX));
         writer.append(saved);
+        writer.u32(captured.next_sub_tenant);
         let content = writer.finish();
         let sum = crc32c(&content).to_le_bytes();
         let directory = self.directory();
@@ -210,8 +220,10 @@ impl Checkpoint {
         let collections = (0..reader.u32()?)
             .map(|_| SavedCollection::read(&mut reader, batches.len()))
             .collect::<Option<Vec<_>>>()?;
+        // Not there before sub-tenants could be deleted.
+        let next_sub_tenant = reader.u32().unwrap_or_default();
         let end = Checkpointed { position, lsn, epoch };
-        Some(Self { incarnation, head, end, next_row, batches, collections })
+        Some(Self { incarnation, head, end, next_row, next_sub_tenant, batches, collections })
     }
 
     /// Opens the tenant from here on.
@@ -237,7 +249,9 @@ impl Checkpoint {
         let numbers: Vec<u32> =
             self.batches.into_iter().map(|(batch, blocks)| tenant.catalogue.restore(batch, blocks)).collect();
         for saved in self.collections {
-            let generation = Generation::new(saved.generation);
+            // When the dead died is not known any more, but that it was by the checkpoint.
+            let exact_from = if saved.dead.is_empty() { saved.generation } else { lsn };
+            let generation = Generation::restored(saved.generation, exact_from);
             let mut batches: Vec<u32> = Vec::new();
             for (rows, place) in saved.spans {
                 let number = numbers[place as usize];
@@ -254,6 +268,10 @@ impl Checkpoint {
                     tenant.forget_dead(&collection, number);
                 }
             }
+        }
+        {
+            let mut collections = tenant.collections.write();
+            collections.next_number = collections.next_number.max(self.next_sub_tenant);
         }
         tenant.replay_records(&records)?;
         Ok(tenant)

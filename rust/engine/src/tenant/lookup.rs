@@ -92,6 +92,14 @@ impl Hits {
     /// # Errors
     /// [`crate::error::Error::CorruptData`] when the log cannot be read; what `visit` returns.
     pub fn each(&self, visit: &mut dyn FnMut(Hit<'_>) -> Result<()>) -> Result<()> {
+        self.each_while(&mut |hit| visit(hit).map(|()| true))
+    }
+
+    /// Shows rows to `visit`, in order, as long as it wants more.
+    ///
+    /// # Errors
+    /// As [`Self::each`].
+    pub fn each_while(&self, visit: &mut dyn FnMut(Hit<'_>) -> Result<bool>) -> Result<()> {
         let catalogue = &self.tenant.catalogue;
         for found in &self.found {
             let batch = catalogue.batch(found.batch);
@@ -99,37 +107,37 @@ impl Hits {
             let index = batch.index_of(found.row);
             let vector = catalogue.rows(batch, index - batch.first_index, 1)?;
             catalogue.check_medium(batch)?;
-            visit(Hit {
+            let more = visit(Hit {
                 source_id: entry.source_id,
                 chunk_id: chunk_id(entry.source_id, index),
                 metadata: entry.metadata,
                 distance: found.distance,
                 vector,
             })?;
+            if !more {
+                break;
+            }
         }
         Ok(())
     }
 }
 
 impl Tenant {
-    /// Rows of a sub-tenant in insertion order, `limit` at most, and whether there are more.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::SubTenantNotFound`]; [`Error::InvalidId`]; [`Error::CorruptData`].
-    pub fn get(
+    /// Selected rows in insertion order, `most` of those by source, and the view they are of.
+    pub(super) fn rows_now(
         &self,
-        sub_tenant: &str,
+        collection: &Collection,
         selector: Option<&Selector>,
-        limit: usize,
-    ) -> Result<(Vec<Found>, bool)> {
-        if let Some(selector) = selector {
-            selector.check()?;
-        }
-        let Some(collection) = self.existing(sub_tenant)? else { return Ok((Vec::new(), false)) };
-        let mut found: Vec<Found> = match selector {
-            None => collection.view().rows().take(limit.saturating_add(1)).collect(),
+        most: usize,
+    ) -> Result<(View, Vec<Found>)> {
+        let (view, mut found): (View, Vec<Found>) = match selector {
+            None => {
+                let view = collection.view();
+                let found = view.rows().take(most).collect();
+                (view, found)
+            }
             Some(Selector::Source(id)) => {
-                let (view, batches) = self.view_of(&collection, &[id])?;
+                let (view, batches) = self.view_of(collection, &[id])?;
                 let batches = batches.into_values().flatten().map(|(number, batch)| {
                     (batch.rows().first..batch.rows().end()).map(move |row| Found {
                         row,
@@ -137,13 +145,14 @@ impl Tenant {
                         distance: 0.0,
                     })
                 });
-                batches.flatten().filter(|found| view.has(found.row)).take(limit.saturating_add(1)).collect()
+                let found = batches.flatten().filter(|found| view.has(found.row)).take(most).collect();
+                (view, found)
             }
             Some(Selector::Chunks(ids)) => {
                 let named: Vec<(&str, u32)> = ids.iter().filter_map(|id| parse_chunk_id(id)).collect();
                 let sources: Vec<&str> = named.iter().map(|&(source, _)| source).collect();
-                let (view, batches) = self.view_of(&collection, &sources)?;
-                let rows = named.iter().filter_map(|(source, index)| {
+                let (view, batches) = self.view_of(collection, &sources)?;
+                let found = named.iter().filter_map(|(source, index)| {
                     let of_source = batches.get(source)?;
                     of_source.iter().find_map(|(number, batch)| {
                         let behind = index.checked_sub(batch.first_index)?;
@@ -155,14 +164,13 @@ impl Tenant {
                         })
                     })
                 });
-                rows.collect()
+                let found = found.collect();
+                (view, found)
             }
         };
         found.sort_unstable_by_key(|found| found.row);
         found.dedup_by_key(|found| found.row);
-        let more = found.len() > limit;
-        found.truncate(limit);
-        Ok((found, more))
+        Ok((view, found))
     }
 
     /// The batches of some sources and a view that goes with them. An overwrite that is being applied is waited for
@@ -212,6 +220,8 @@ impl Tenant {
 
     /// Counts.
     pub fn stats(&self) -> TenantStats {
+        // Or the sources of a sub-tenant that has just ended would count.
+        self.sweep();
         let collections = self.collections();
         let mut sub_tenants: BTreeMap<String, u64> =
             collections.iter().map(|collection| (collection.name().to_owned(), collection.rows())).collect();

@@ -4,18 +4,24 @@
 mod apply;
 mod checkpoint;
 mod commit;
+mod cursor;
+mod ending;
 mod lookup;
+mod page;
 mod sequencer;
+mod sources;
 mod upload;
 
 pub use lookup::{Hit, Hits, SourceStatus, TenantStats};
+pub use page::Bookmark;
+pub use sources::SourceRows;
 pub(crate) use upload::ValidUpload;
 pub use upload::{Deleted, Inserted, Selector, Upload, sub_tenant_name};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::catalogue::Catalogue;
@@ -59,13 +65,17 @@ pub struct Surroundings {
 pub struct Tenant {
     id: String,
     metric: Metric,
-    /// The dimension named when the tenant was made.
-    made_with: Option<Dimension>,
+    /// Named when the tenant was made, or fixed by its first vectors; emptying the tenant does not unlock it.
+    dimension: OnceLock<Dimension>,
     surroundings: Surroundings,
     shared: Shared,
     catalogue: Arc<Catalogue>,
     visible: Arc<AtomicU64>,
     collections: RwLock<Collections>,
+    /// Collections of sub-tenants that have ended, until they are swept away.
+    ended: Mutex<Vec<Arc<Collection>>>,
+    /// Held by the one who sweeps.
+    sweeping: Mutex<()>,
     sequencer: Mutex<Sequencer>,
     committer: Mutex<CommitState>,
     idle: Condvar,
@@ -82,6 +92,8 @@ pub struct Tenant {
 struct Collections {
     by_number: HashMap<u32, Arc<Collection>>,
     by_name: HashMap<String, Arc<Collection>>,
+    /// Larger than every number that a sub-tenant has had: none is used twice.
+    next_number: u32,
 }
 
 /// What only the committing thread touches.
@@ -135,6 +147,14 @@ impl Tenant {
         }
     }
 
+    /// The id of the tenant in `directory`, which is not opened for it.
+    ///
+    /// # Errors
+    /// [`Error::CorruptData`]; what the system refuses.
+    pub fn id_in(storage: &dyn Storage, directory: &Path) -> Result<String> {
+        Log::first(storage, &directory.join(LOG), &|record| record.name().map(str::to_owned))
+    }
+
     /// Opens the tenant from its log alone.
     fn replay(surroundings: Surroundings, directory: &Path) -> Result<Self> {
         let mut head = None;
@@ -172,6 +192,8 @@ impl Tenant {
             self.visible.store(record.header.lsn, Ordering::Release);
         }
         self.sequencer.lock().reset(&self.applied(&state));
+        drop(state);
+        self.sweep();
         Ok(())
     }
 
@@ -196,16 +218,24 @@ impl Tenant {
             storage: Arc::clone(&surroundings.storage),
             directory: Arc::new(RwLock::new(directory.to_owned())),
         };
-        let applied = Applied { lsn, next_row, dimension: head.dimension, sub_tenants: HashMap::new() };
+        let applied = Applied {
+            lsn,
+            next_row,
+            dimension: head.dimension,
+            sub_tenants: HashMap::new(),
+            next_sub_tenant: 1,
+        };
         Self {
             id: head.id,
             metric: head.metric,
-            made_with: head.dimension,
+            dimension: head.dimension.map_or_else(OnceLock::new, OnceLock::from),
             surroundings,
             shared,
             catalogue,
             visible,
             collections: RwLock::default(),
+            ended: Mutex::default(),
+            sweeping: Mutex::default(),
             sequencer: Mutex::new(Sequencer::new(&applied)),
             committer: Mutex::new(CommitState { log, next_row, broken: None }),
             idle: Condvar::new(),
@@ -217,13 +247,12 @@ impl Tenant {
 
     /// What is applied.
     fn applied(&self, state: &CommitState) -> Applied {
-        // Before the lock below: a reader that waits for itself would wait for ever behind a writer.
-        let dimension = self.dimension();
         let collections = self.collections.read();
         Applied {
             lsn: self.visible.load(Ordering::Acquire),
             next_row: state.next_row,
-            dimension,
+            dimension: self.dimension(),
+            next_sub_tenant: collections.next_number.max(1),
             sub_tenants: collections
                 .by_name
                 .iter()
@@ -244,9 +273,7 @@ impl Tenant {
 
     /// The dimension that applied uploads, or the tenant's creation, have fixed.
     pub fn dimension(&self) -> Option<Dimension> {
-        let collections = self.collections.read();
-        let of_rows = collections.by_number.values().next().map(|collection| collection.dimension());
-        of_rows.or(self.made_with)
+        self.dimension.get().copied()
     }
 
     /// LSN up to which everything is visible.
@@ -279,6 +306,11 @@ impl Tenant {
         self.queue_delete(sub_tenant, selector, completion)
     }
 
+    /// Queues the end of a sub-tenant. True: the caller has to call [`Self::commit`].
+    pub(crate) fn begin_drop(&self, sub_tenant: &str, completion: Completion<()>) -> bool {
+        self.queue_drop(sub_tenant, completion)
+    }
+
     /// Commits one group of what is queued. True: more is waiting.
     pub(crate) fn commit(&self) -> bool {
         self.commit_group()
@@ -287,7 +319,7 @@ impl Tenant {
     /// Writes a checkpoint if much has come since the last one. What fails is tried again later: the log has it all.
     pub(crate) fn checkpoint_if_grown(&self) {
         let turn = self.checkpointing.lock();
-        if !self.wants_checkpoint() || self.sequencer.lock().closed {
+        if !self.wants_checkpoint() || self.sequencer.lock().closed.is_some() {
             return;
         }
         let captured = {
@@ -324,7 +356,9 @@ impl Tenant {
     ) -> Arc<Collection> {
         let collection =
             Arc::new(Collection::new(self.shared.clone(), number, name.clone(), dimension, generation));
+        let _ = self.dimension.set(dimension);
         let mut collections = self.collections.write();
+        collections.next_number = collections.next_number.max(number + 1);
         collections.by_number.insert(number, Arc::clone(&collection));
         collections.by_name.insert(name, Arc::clone(&collection));
         collection
@@ -411,37 +445,6 @@ impl Tenant {
     /// Whether the log takes no writes at present.
     pub fn is_refusing(&self) -> bool {
         self.committer.try_lock().is_some_and(|state| state.broken.is_some() || state.log.is_poisoned())
-    }
-
-    /// Refuses new requests, waits for those in flight, and saves what is derived.
-    ///
-    /// # Errors
-    /// What the system refuses; the log is whole all the same.
-    pub fn close(&self) -> Result<()> {
-        {
-            let mut sequencer = self.sequencer.lock();
-            sequencer.closed = true;
-            while sequencer.committing {
-                sequencer = self.idle.wait(sequencer);
-            }
-        }
-        // One that is being written is waited for: nothing is written after this returns.
-        let turn = self.checkpointing.lock();
-        let mut state = self.committer.lock();
-        let unsaved = self.visible_lsn() > self.checkpointed.load(Ordering::Relaxed);
-        // Whatever fails below, no worker goes on with what may soon be opened anew.
-        for collection in self.collections() {
-            collection.stop();
-        }
-        state.log.close()?;
-        for collection in self.collections() {
-            collection.save()?;
-        }
-        // A checkpoint would leave out what is in the log and could not be applied.
-        if unsaved && state.broken.is_none() {
-            self.write_checkpoint(&self.capture(&state), &turn)?;
-        }
-        Ok(())
     }
 }
 

@@ -95,7 +95,8 @@ pub(super) struct Sequencer {
     pub(super) queue: VecDeque<Queued>,
     /// Whether a thread is committing.
     pub(super) committing: bool,
-    pub(super) closed: bool,
+    /// Why nothing is taken any more.
+    pub(super) closed: Option<Error>,
     last_lsn: u64,
     next_row: u64,
     dimension: Option<Dimension>,
@@ -107,16 +108,15 @@ pub(super) struct Sequencer {
 impl Sequencer {
     /// What has been applied is all there is.
     pub(super) fn new(applied: &Applied) -> Self {
-        let next_sub_tenant = applied.sub_tenants.values().max().map_or(1, |last| last + 1);
         Self {
             queue: VecDeque::new(),
             committing: false,
-            closed: false,
+            closed: None,
             last_lsn: applied.lsn,
             next_row: applied.next_row,
             dimension: applied.dimension,
             sub_tenants: applied.sub_tenants.clone(),
-            next_sub_tenant,
+            next_sub_tenant: applied.next_sub_tenant,
             pending: HashMap::new(),
         }
     }
@@ -124,7 +124,7 @@ impl Sequencer {
     /// A group failed: everything in flight is as if it had never come.
     pub(super) fn reset(&mut self, applied: &Applied) -> VecDeque<Queued> {
         let failed = std::mem::take(&mut self.queue);
-        let (committing, closed) = (self.committing, self.closed);
+        let (committing, closed) = (self.committing, self.closed.take());
         *self = Self { committing, closed, ..Self::new(applied) };
         failed
     }
@@ -141,6 +141,7 @@ pub(super) struct Applied {
     pub(super) next_row: u64,
     pub(super) dimension: Option<Dimension>,
     pub(super) sub_tenants: HashMap<String, u32>,
+    pub(super) next_sub_tenant: u32,
 }
 
 impl Tenant {
@@ -165,9 +166,7 @@ impl Tenant {
         sequencer: &mut Sequencer,
         upload: ValidUpload,
     ) -> Result<(Option<Draft>, Inserted)> {
-        if sequencer.closed {
-            return Err(Error::Closed);
-        }
+        sequencer.check_open()?;
         check_dimension(sequencer.dimension, upload.dimension)?;
         let [batch] = upload.body.batches() else {
             return Err(Error::EmptyEmbeddings { field: "embeddings" });
@@ -255,9 +254,7 @@ impl Tenant {
         sub_tenant: &str,
         selector: &Selector,
     ) -> Result<(Option<Draft>, Deleted)> {
-        if sequencer.closed {
-            return Err(Error::Closed);
-        }
+        sequencer.check_open()?;
         let number = sequencer.sub_tenant(sub_tenant).ok_or(Error::SubTenantNotFound)?;
         let mut touched: HashMap<&str, LiveSource> = HashMap::new();
         let mut rows: Vec<u64> = Vec::new();
@@ -303,6 +300,33 @@ impl Tenant {
         Ok((Some(draft), Deleted { rows: rows.len() as u64, chunks }))
     }
 
+    /// Decides the end of a sub-tenant and queues it. True: the caller has to see that the queue is committed.
+    pub(super) fn queue_drop(&self, sub_tenant: &str, completion: Completion<()>) -> bool {
+        let mut sequencer = self.sequencer.lock();
+        match self.decide_drop(&mut sequencer, sub_tenant) {
+            Err(refused) => {
+                drop(sequencer);
+                completion(Err(refused));
+                false
+            }
+            Ok(draft) => sequencer.push(Queued { draft: Some(draft), done: completion }),
+        }
+    }
+
+    fn decide_drop(&self, sequencer: &mut Sequencer, sub_tenant: &str) -> Result<Draft> {
+        sequencer.check_open()?;
+        if sub_tenant == DEFAULT_SUB_TENANT {
+            let reason =
+                "names the default sub-tenant, which every tenant has: delete its sources, or the tenant";
+            return Err(Error::InvalidId { field: "sub_tenant_id", reason: reason.to_owned() });
+        }
+        // What is pending of it stays until it is applied: nobody looks there under this number again.
+        let number = sequencer.sub_tenants.remove(sub_tenant).ok_or(Error::SubTenantNotFound)?;
+        let lsn = sequencer.last_lsn + 1;
+        sequencer.last_lsn = lsn;
+        Ok(Draft { sub_tenant: number, metric: self.metric, ..Draft::bare(Kind::Drop, lsn) })
+    }
+
     /// The rows of a source that live at the end of the queue.
     fn source(&self, sequencer: &Sequencer, sub_tenant: u32, source_id: &str) -> Result<LiveSource> {
         if let Some(pending) = sequencer.pending.get(&(sub_tenant, source_id.to_owned())) {
@@ -332,6 +356,11 @@ impl Tenant {
 }
 
 impl Sequencer {
+    /// Whether requests are taken.
+    fn check_open(&self) -> Result<()> {
+        self.closed.clone().map_or(Ok(()), Err)
+    }
+
     /// Number of a sub-tenant; the default one always exists.
     fn sub_tenant(&self, name: &str) -> Option<u32> {
         if name == DEFAULT_SUB_TENANT { Some(0) } else { self.sub_tenants.get(name).copied() }
