@@ -42,6 +42,7 @@ MODULE_FLOORS: Floors = (
     ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "stats"),
     ("array_unsafe", "call", "completions"),
     ("body",),
+    ("vectors",),
     ("store",),
 )
 

@@ -6,11 +6,13 @@ from typing import Any
 from ingot.errors import (
     AlreadyExists,
     Closed,
+    ConflictingFields,
     CorruptData,
     DigestMismatch,
     DimensionMismatch,
     DirectoryInUse,
     DiskFull,
+    DuplicateChunkId,
     EmptyEmbeddings,
     Forked,
     FormatTooNew,
@@ -82,7 +84,28 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
     "MalformedJson": (MalformedJson, lambda f: f"not valid JSON at byte {f['offset']}: {f['reason']}"),
     "DuplicateField": (MalformedJson, lambda f: f"the field `{f['field']}` appears twice"),
     "MalformedNpy": (MalformedNpy, lambda f: f"not a .npy array that can be stored: {f['reason']}"),
-    "InvalidId": (InvalidId, lambda f: f"`{f['field']}` {f['reason']}"),
+    "InvalidId": (InvalidId, lambda f: f"{place(f.get('row'))}`{f['field']}` {f['reason']}"),
+    "DuplicateChunkId": (
+        DuplicateChunkId,
+        lambda f: (
+            f"row {f['row']}: the chunk id '{f['chunk_id']}' is that of row {f['first']} already: name each chunk once"
+        ),
+    ),
+    "DuplicateSource": (
+        ConflictingFields,
+        lambda f: f"the source '{f['source_id']}' is there twice: put all its chunks into one document",
+    ),
+    "IdCount": (
+        ConflictingFields,
+        lambda f: f"{f['ids']} chunk ids for {f['rows']} rows: give each row one",
+    ),
+    "SeveralSources": (
+        ConflictingFields,
+        lambda f: (
+            f"the chunk '{f['chunk_id']}' is of the source '{f['other']}', the first of '{f['source_id']}': "
+            "update one source at a time"
+        ),
+    ),
     "MetadataTooLarge": (
         MetadataTooLarge,
         lambda f: f"`document_metadata` is {f['bytes']} bytes of JSON, at most {f['limit']} are allowed",
@@ -95,9 +118,14 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
     "TenantNotFound": (TenantNotFound, lambda f: "no such tenant"),
     "SubTenantNotFound": (SubTenantNotFound, lambda f: "no such sub-tenant"),
     "NotFound": (NotFound, lambda f: "no such source"),
+    "ChunkNotFound": (NotFound, lambda f: f"no chunk '{f['chunk_id']}'; nothing was changed"),
     "AlreadyExists": (
         AlreadyExists,
         lambda f: f"a source '{f['source_id']}' exists already and `upsert` is false",
+    ),
+    "ChunkExists": (
+        AlreadyExists,
+        lambda f: f"a chunk '{f['chunk_id']}' exists already and `upsert` is false",
     ),
     "DiskFull": (DiskFull, lambda f: "no space left on the disk; nothing was stored"),
     "OutcomeUnknown": (

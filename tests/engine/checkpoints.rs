@@ -18,15 +18,7 @@ const SOURCES: u32 = 3_000;
 fn upload(source: u32, version: u32) -> Upload {
     let mut rows = Rows::new(Dimension::new(2).unwrap());
     rows.extend(&[source as f32 + 1.0, version as f32]);
-    Upload {
-        sub_tenant: Some(format!("sub{}", source % 3)),
-        source_id: format!("s{source}"),
-        rows,
-        metadata: None,
-        upsert: true,
-        dry_run: false,
-        digest: None,
-    }
+    Upload { sub_tenant: Some(format!("sub{}", source % 3)), ..Upload::matrix(format!("s{source}"), rows) }
 }
 
 /// Every row as (sub-tenant, chunk id, numbers).
@@ -35,7 +27,7 @@ fn contents(store: &Store) -> Vec<(u32, String, [f32; 2])> {
     for sub in 0..3 {
         let (hits, _) = store.get("t", Some(&format!("sub{sub}")), None, 1 << 20).unwrap();
         hits.each(&mut |hit| -> Result<()> {
-            rows.push((sub, hit.chunk_id, [hit.vector[0], hit.vector[1]]));
+            rows.push((sub, hit.chunk_id.into_owned(), [hit.vector[0], hit.vector[1]]));
             Ok(())
         })
         .unwrap();

@@ -5,7 +5,7 @@ import re
 from ingot import limits
 from ingot.errors import InvalidId
 
-__all__ = ["check_chunk_ids", "check_source_id", "check_tenant_ids"]
+__all__ = ["check_chunk_id", "check_chunk_ids", "check_source_id", "check_tenant_ids"]
 
 # Unicode category Cc, all of it.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -45,7 +45,12 @@ def check_source_id(field: str, value: str) -> None:
     _check(field, value, limits.MAX_SOURCE_ID)
 
 
+def check_chunk_id(field: str, value: str) -> None:
+    """Raises `InvalidId` unless `value` may name a chunk; `field` is where the client names it."""
+    _check(field, value, limits.MAX_CHUNK_ID)
+
+
 def check_chunk_ids(values: list[str]) -> None:
     """Raises `InvalidId` unless every one may name a chunk."""
     for index, value in enumerate(values):
-        _check(f"chunk_ids[{index}]", value, limits.MAX_CHUNK_ID)
+        check_chunk_id(f"chunk_ids[{index}]", value)

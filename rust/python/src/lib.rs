@@ -14,6 +14,7 @@ mod hits;
 mod inserted;
 mod stats;
 mod store;
+mod vectors;
 
 #[pymodule]
 mod _native {

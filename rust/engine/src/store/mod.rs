@@ -262,12 +262,12 @@ impl Store {
             });
         }
         check_queries(queries, tenant.metric())?;
-        let found = tenant.search(name, queries, search.options, interrupt)?;
+        let (found, lsn) = tenant.search(name, queries, search.options, interrupt)?;
         interrupt()?;
         Ok(found
             .into_iter()
             .map(|found| {
-                let mut hits = Hits::new(Arc::clone(&tenant), found);
+                let mut hits = Hits::new(Arc::clone(&tenant), found, lsn);
                 if let Some(threshold) = search.score_threshold {
                     hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
                 }
@@ -296,8 +296,8 @@ impl Store {
         self.check()?;
         let name = sub_tenant_name(sub_tenant)?;
         let tenant = self.tenants.get(tenant_id)?;
-        let (found, more) = tenant.get(name, selector, limit)?;
-        Ok((Hits::new(tenant, found), more))
+        let (found, more, lsn) = tenant.get(name, selector, limit)?;
+        Ok((Hits::new(tenant, found, lsn), more))
     }
 
     /// How far the graph has come with each source; `None` for one that has no row.

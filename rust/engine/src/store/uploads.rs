@@ -82,10 +82,10 @@ impl Store {
         if let Err(refused) = self.check() {
             return completion(Err(refused));
         }
-        let dry_run = upload.dry_run;
+        let (dry_run, creates) = (upload.dry_run, upload.creates());
         let tenant = match self.tenants.get(tenant_id) {
             Ok(tenant) => tenant,
-            Err(Error::TenantNotFound) if self.tenants.auto_create || dry_run => {
+            Err(Error::TenantNotFound) if creates && (self.tenants.auto_create || dry_run) => {
                 match self.tenants.create_with(tenant_id, upload) {
                     Ok(tenants::Made::Tenant(inserted)) => return completion(Ok(inserted)),
                     Ok(tenants::Made::AlreadyThere(tenant, upload)) => {

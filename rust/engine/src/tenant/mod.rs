@@ -4,13 +4,16 @@
 mod apply;
 mod checkpoint;
 mod commit;
+mod conflicts;
+mod ending;
 mod lookup;
+mod overlay;
 mod sequencer;
 mod upload;
 
 pub use lookup::{Hit, Hits, SourceStatus, TenantStats};
 pub(crate) use upload::ValidUpload;
-pub use upload::{Inserted, Selector, Upload, sub_tenant_name};
+pub use upload::{Content, Document, Inserted, Selector, Upload, sub_tenant_name};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -351,7 +354,7 @@ impl Tenant {
         }
     }
 
-    /// The rows nearest to each query in a sub-tenant, best first; all at one snapshot.
+    /// The rows nearest to each query in a sub-tenant, best first; all at one snapshot, whose LSN comes with them.
     ///
     /// # Errors
     /// [`Error::SubTenantNotFound`]; [`Error::DimensionMismatch`]; [`Error::CorruptData`]; what `interrupt` returns.
@@ -361,8 +364,10 @@ impl Tenant {
         queries: &Rows,
         options: SearchOptions,
         interrupt: &dyn Fn() -> Result<()>,
-    ) -> Result<Vec<Vec<Found>>> {
-        let Some(collection) = self.existing(sub_tenant)? else { return Ok(vec![Vec::new(); queries.len()]) };
+    ) -> Result<(Vec<Vec<Found>>, u64)> {
+        let Some(collection) = self.existing(sub_tenant)? else {
+            return Ok((vec![Vec::new(); queries.len()], 0));
+        };
         if !options.exact {
             collection.load_codes();
         }
