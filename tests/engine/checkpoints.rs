@@ -27,7 +27,7 @@ fn contents(store: &Store) -> Vec<(u32, String, [f32; 2])> {
     for sub in 0..3 {
         let (hits, _) = store.get("t", Some(&format!("sub{sub}")), None, 1 << 20).unwrap();
         hits.each(&mut |hit| -> Result<()> {
-            rows.push((sub, hit.chunk_id.into_owned(), [hit.vector[0], hit.vector[1]]));
+            rows.push((sub, hit.chunk_id, [hit.vector[0], hit.vector[1]]));
             Ok(())
         })
         .unwrap();

@@ -35,7 +35,7 @@ impl Hits {
         };
         hits.each(&mut |hit| {
             gathered.source_ids.push(hit.source_id.to_owned());
-            gathered.chunk_ids.push(hit.chunk_id.into_owned());
+            gathered.chunk_ids.push(hit.chunk_id);
             gathered.metadata.push(hit.metadata.map(<[u8]>::to_vec));
             if searched {
                 gathered.distances.push(hit.distance);

@@ -1,6 +1,5 @@
 //! Reading rows back: by source, by chunk id, or all; the strings that belong to what was found; counts.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +14,7 @@ pub struct Hit<'a> {
     /// Its source.
     pub source_id: &'a str,
     /// Its id.
-    pub chunk_id: Cow<'a, str>,
+    pub chunk_id: String,
     /// Its source's metadata: JSON text exactly as it was sent.
     pub metadata: Option<&'a [u8]>,
     /// Its distance, if it was searched for.
@@ -100,8 +99,8 @@ impl Hits {
             let entry = catalogue.entry(batch)?;
             let offset = batch.offset_of(found.row);
             let chunk_id = match entry.chunk_ids {
-                None => computed_id(entry.source_id, batch.index_of(found.row)).into(),
-                Some(_) => catalogue.chunk_id(batch, offset)?.into(),
+                None => computed_id(entry.source_id, batch.index_of(found.row)),
+                Some(_) => catalogue.chunk_id(batch, offset)?.to_owned(),
             };
             let metadata = match catalogue.metadata_holder(found.batch, self.lsn) {
                 holder if holder == found.batch => entry.metadata,
