@@ -81,7 +81,7 @@ fn tenants(directory: &Path, tenants: usize, rows: usize, columns: usize) -> Res
 }
 
 fn upload(source_id: String, rows: Rows) -> Upload {
-    Upload { sub_tenant: None, source_id, rows, metadata: None, upsert: false, dry_run: false, digest: None }
+    Upload { upsert: false, ..Upload::matrix(source_id, rows) }
 }
 
 fn queries(directory: &Path, rows: usize, columns: usize) -> Result<(), Failure> {

@@ -39,9 +39,10 @@ ENGINE_FLOORS: Floors = (
 )
 
 MODULE_FLOORS: Floors = (
-    ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "stats"),
+    ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "options", "stats"),
     ("array_unsafe", "call", "completions"),
     ("body",),
+    ("vectors",),
     ("store",),
 )
 

@@ -91,16 +91,7 @@ pub fn filled(folder: PathBuf, rows: &Vectors, count: usize, options: Options) -
 }
 
 pub fn upload(store: &Arc<Store>, rows: &Vectors, first: usize, count: usize) -> Outcome {
-    let upload = Upload {
-        sub_tenant: None,
-        source_id: format!("batch-{first}"),
-        rows: rows.rows(first, count)?,
-        metadata: None,
-        upsert: true,
-        dry_run: false,
-        digest: None,
-    };
-    store.insert(TENANT, upload)?;
+    store.insert(TENANT, Upload::matrix(format!("batch-{first}"), rows.rows(first, count)?))?;
     Ok(())
 }
 

@@ -6,10 +6,11 @@ In process: `store = ingot.open("data")`. As a service: `ingot serve --data data
 from ingot import errors
 from ingot._native import ChunkIds, Hits, Inserted, SourceStatus, TenantStats, crc32c
 from ingot.errors import IngotError
-from ingot.store import Store, open
+from ingot.store import Document, Store, open
 
 __all__ = [
     "ChunkIds",
+    "Document",
     "Hits",
     "IngotError",
     "Inserted",

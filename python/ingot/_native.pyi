@@ -30,7 +30,7 @@ _Metric = Literal["cosine", "ip", "l2"]
 
 @final
 class ChunkIds(Sequence[str]):
-    """The ids `{batch_id}_{index}` of one upload; each string is made when it is asked for."""
+    """The ids of the rows of one upload; each string is made when it is asked for."""
 
     def __len__(self) -> int: ...
     @overload
@@ -44,7 +44,9 @@ class ChunkIds(Sequence[str]):
 class Inserted:
     """What an upload did. `lsn` is 0 for a dry run or a retry that changed nothing."""
 
-    file_id: str
+    #: The source; None when there are several.
+    file_id: str | None
+    file_ids: list[str]
     sub_tenant_id: str
     chunk_ids: ChunkIds
     dimension: int
@@ -174,12 +176,24 @@ class Store:
         tenant_id: str,
         embeddings: NDArray[Any] | Rows,
         *,
-        file_id: str,
-        sub_tenant_id: str | None = None,
+        file_id: str | None = None,
         metadata: bytes | None = None,
+        documents: list[tuple[str, bytes | None, int]] | None = None,
+        chunk_ids: list[str] | None = None,
+        sub_tenant_id: str | None = None,
         upsert: bool = True,
         dry_run: bool = False,
         crc32c: int | None = None,
+    ) -> Inserted:
+        """Matrix form: `file_id` and `metadata`. Document form: `documents` (source, metadata, number of rows) and
+        the `chunk_ids` of all rows in order."""
+    def update(
+        self,
+        tenant_id: str,
+        embeddings: NDArray[Any] | Rows,
+        *,
+        chunk_ids: list[str],
+        sub_tenant_id: str | None = None,
     ) -> Inserted: ...
     def begin_insert(
         self,
@@ -188,9 +202,11 @@ class Store:
         tenant_id: str,
         rows: Rows,
         *,
-        file_id: str,
-        sub_tenant_id: str | None = None,
+        file_id: str | None = None,
         metadata: bytes | None = None,
+        documents: list[tuple[str, bytes | None, int]] | None = None,
+        chunk_ids: list[str] | None = None,
+        sub_tenant_id: str | None = None,
         upsert: bool = True,
         dry_run: bool = False,
         crc32c: int | None = None,
@@ -198,6 +214,17 @@ class Store:
         """Takes the rows over (`Rows` is empty afterwards) and completes with `Inserted` once the upload is
         on stable storage and visible. A small one waits for others: True asks the caller, once for all that will
         wait, to call `begin_queued` in a moment."""
+    def begin_update(
+        self,
+        completions: Completions,
+        token: int,
+        tenant_id: str,
+        rows: Rows,
+        *,
+        chunk_ids: list[str],
+        sub_tenant_id: str | None = None,
+    ) -> bool:
+        """As `begin_insert`."""
     def begin_queued(self) -> None:
         """Begins the uploads that wait; those of one tenant are written and synced together."""
     def search(

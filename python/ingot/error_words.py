@@ -13,6 +13,7 @@ from ingot.errors import (
     DimensionMismatch,
     DirectoryInUse,
     DiskFull,
+    DuplicateChunkId,
     EmptyEmbeddings,
     Forked,
     FormatTooNew,
@@ -91,7 +92,28 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
     "MalformedJson": (MalformedJson, lambda f: f"not valid JSON at byte {f['offset']}: {f['reason']}"),
     "DuplicateField": (MalformedJson, lambda f: f"the field `{f['field']}` appears twice"),
     "MalformedNpy": (MalformedNpy, lambda f: f"not a .npy array that can be stored: {f['reason']}"),
-    "InvalidId": (InvalidId, lambda f: f"`{f['field']}` {f['reason']}"),
+    "InvalidId": (InvalidId, lambda f: f"{place(f.get('row'))}`{f['field']}` {f['reason']}"),
+    "DuplicateChunkId": (
+        DuplicateChunkId,
+        lambda f: (
+            f"row {f['row']}: the chunk id '{f['chunk_id']}' is that of row {f['first']} already: name each chunk once"
+        ),
+    ),
+    "DuplicateSource": (
+        ConflictingFields,
+        lambda f: f"the source '{f['source_id']}' is there twice: put all its chunks into one document",
+    ),
+    "IdCount": (
+        ConflictingFields,
+        lambda f: f"{f['ids']} chunk ids for {f['rows']} rows: give each row one",
+    ),
+    "SeveralSources": (
+        ConflictingFields,
+        lambda f: (
+            f"the chunk '{f['chunk_id']}' is of the source '{f['other']}', the first of '{f['source_id']}': "
+            "update one source at a time"
+        ),
+    ),
     "MetadataTooLarge": (
         MetadataTooLarge,
         lambda f: f"`document_metadata` is {f['bytes']} bytes of JSON, at most {f['limit']} are allowed",
@@ -122,9 +144,14 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
             f"asked for is {_settings(f['asked_metric'], f['asked_dimension'], '')}"
         ),
     ),
+    "ChunkNotFound": (NotFound, lambda f: f"no chunk '{f['chunk_id']}'; nothing was changed"),
     "AlreadyExists": (
         AlreadyExists,
         lambda f: f"a source '{f['source_id']}' exists already and `upsert` is false",
+    ),
+    "ChunkExists": (
+        AlreadyExists,
+        lambda f: f"a chunk '{f['chunk_id']}' exists already and `upsert` is false",
     ),
     "DiskFull": (DiskFull, lambda f: "no space left on the disk; nothing was stored"),
     "OutcomeUnknown": (

@@ -45,6 +45,7 @@ MAX_REQUEST_LINE = 16 * 1024
 MAX_HEADER_FIELD = 16 * 1024 - 1
 MAX_HEADERS = 128
 MAX_REQUEST_ID = 128
+MAX_IDEMPOTENCY_KEY = 255
 
 MAX_BODY = 256 * 1024 * 1024
 #: What is left of a JSON body when its vectors are taken out.

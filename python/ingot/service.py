@@ -4,6 +4,7 @@ The only floor, with the bridge below it, that knows the native module; does not
 """
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -113,26 +114,46 @@ class Service:
         # A cancelled request abandons the answer only: what the engine began, it ends.
         return await self._bridge.call(begin, *args, **kwargs)
 
-    def _begin_insert(self, *args: Any, **kwargs: Any) -> None:
-        store = self._open_store
-        if store.begin_insert(*args, **kwargs):
+    def _begin_upload(self, begin: Callable[..., bool], *args: Any, **kwargs: Any) -> None:
+        if begin(*args, **kwargs):
             # Behind everything that this turn of the loop has read: what came together is synced together.
-            self._loop.call_soon(store.begin_queued)
+            self._loop.call_soon(self._open_store.begin_queued)
 
     async def insert(self, insertion: Insertion, rows: Rows) -> Inserted:
         """Stores one upload; returns when it is on stable storage and searchable."""
+        documents, file_id = insertion.documents, insertion.file_id
+        if documents is None:
+            content: dict[str, Any] = {
+                "file_id": file_id if file_id is not None else _native.new_file_id(),
+                "metadata": insertion.metadata,
+            }
+        else:
+            content = {"documents": documents.sources, "chunk_ids": documents.chunk_ids}
         inserted: Inserted = await self._call(
-            self._begin_insert,
+            functools.partial(self._begin_upload, self._open_store.begin_insert),
             insertion.tenant_id,
             rows,
-            file_id=insertion.file_id if insertion.file_id is not None else _native.new_file_id(),
+            **content,
             sub_tenant_id=insertion.sub_tenant_id,
-            metadata=insertion.metadata,
             upsert=insertion.upsert,
             dry_run=insertion.dry_run,
             crc32c=insertion.crc32c,
         )
         return inserted
+
+    async def update(
+        self, tenant_id: str, sub_tenant_id: str | None, chunk_ids: list[str], rows: Rows
+    ) -> Inserted:
+        """Gives chunks of one source, which all have to exist, other vectors; returns when that is on stable storage
+        and searchable. Row i of `rows` is that of `chunk_ids[i]`."""
+        updated: Inserted = await self._call(
+            functools.partial(self._begin_upload, self._open_store.begin_update),
+            tenant_id,
+            rows,
+            chunk_ids=chunk_ids,
+            sub_tenant_id=sub_tenant_id,
+        )
+        return updated
 
     async def search(self, search: Search, queries: Rows) -> list[Hits]:
         """The nearest rows to each query, best first."""

@@ -6,6 +6,7 @@ It knows the native module and the errors; it does not know HTTP.
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -55,6 +56,17 @@ def _array(vectors: ArrayLike) -> NDArray[Any]:
         return np.asarray(vectors, dtype=np.float32)
     except OverflowError:
         return np.asarray(vectors, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Document:
+    """Chunks of one source, named by the client: `embeddings` of shape (len(chunk_ids), dimension)."""
+
+    source_id: str
+    chunk_ids: Sequence[str]
+    embeddings: ArrayLike
+    #: Takes the place of the source's, when given.
+    metadata: Mapping[str, Any] | None = None
 
 
 class Store:
@@ -127,6 +139,96 @@ class Store:
             upsert=upsert,
             dry_run=dry_run,
             crc32c=crc32c,
+        )
+
+    def insert_documents(
+        self,
+        tenant_id: str,
+        documents: Sequence[Document],
+        *,
+        sub_tenant_id: str | None = None,
+        upsert: bool = True,
+        dry_run: bool = False,
+        crc32c: int | None = None,
+    ) -> Inserted:
+        """Add chunks to sources, all or nothing; when this returns they are on stable storage and searchable.
+
+        A chunk whose id exists is replaced, wherever it is (`upsert=False`: `AlreadyExists` instead); the other chunks
+        of a source stay, and so does its metadata unless the document has its own. At most 2000 chunks in all; a
+        source, and a chunk id, at most once.
+
+        Returns an `Inserted` as `insert` does, with the `chunk_ids` of all documents in order.
+
+        Raises what `insert` raises; `DuplicateChunkId`; `ConflictingFields` for a source that is there twice.
+
+        >>> import numpy as np, tempfile
+        >>> with open(tempfile.mkdtemp()) as store:
+        ...     x = Document("book", ["p1", "p2"], np.eye(2, 3), {"lang": "de"})
+        ...     first = store.insert_documents("demo", [x, Document("note", ["n"], [[0, 0, 1]])])
+        ...     second = store.insert_documents("demo", [Document("book", ["p2", "p3"], np.ones((2, 3)))])
+        ...     book = store.get("demo", source_id="book")
+        >>> first.file_ids, list(first.chunk_ids), second.overwritten
+        (['book', 'note'], ['p1', 'p2', 'n'], 1)
+        >>> book.chunk_ids, book.metadata[0]
+        (['p1', 'p2', 'p3'], b'{"lang":"de"}')
+        """
+        arrays: list[NDArray[Any]] = []
+        for index, document in enumerate(documents):
+            array = _array(document.embeddings)
+            _check_document(f"documents[{index}]", document, array, arrays)
+            arrays.append(array)
+        if not arrays:
+            raise errors.EmptyEmbeddings("`documents` is empty: give at least one", field="documents")
+        return self._store.insert(
+            tenant_id,
+            arrays[0] if len(arrays) == 1 else np.concatenate(arrays),
+            documents=[
+                (
+                    document.source_id,
+                    None if document.metadata is None else _metadata(document.metadata),
+                    len(document.chunk_ids),
+                )
+                for document in documents
+            ],
+            chunk_ids=[chunk_id for document in documents for chunk_id in document.chunk_ids],
+            sub_tenant_id=sub_tenant_id,
+            upsert=upsert,
+            dry_run=dry_run,
+            crc32c=crc32c,
+        )
+
+    def update(
+        self,
+        tenant_id: str,
+        embeddings: Mapping[str, ArrayLike] | ArrayLike,
+        *,
+        chunk_ids: Sequence[str] | None = None,
+        sub_tenant_id: str | None = None,
+    ) -> Inserted:
+        """Give chunks of one source other vectors, all or nothing; their ids and metadata stay.
+
+        `embeddings`: chunk id -> vector, or an array of shape (len(chunk_ids), dimension) together with `chunk_ids`.
+
+        Raises `NotFound` when a chunk is not there, `ConflictingFields` when they are of several sources; and what
+        `insert` raises.
+
+        >>> import numpy as np, tempfile
+        >>> with open(tempfile.mkdtemp()) as store:
+        ...     inserted = store.insert("demo", np.eye(2, dtype=np.float32), file_id="axes")
+        ...     updated = store.update("demo", {"axes_1": [1, 1]})
+        ...     rows = store.get("demo", chunk_ids=["axes_1"]).embeddings
+        >>> updated.file_id, updated.overwritten, rows
+        ('axes', 1, array([[1., 1.]], dtype=float32))
+        """
+        if isinstance(embeddings, Mapping):
+            if chunk_ids is not None:
+                raise TypeError("give a mapping, or an array and chunk_ids")
+            chunk_ids = list(embeddings)
+            embeddings = [np.asarray(vector) for vector in embeddings.values()]
+        elif chunk_ids is None:
+            raise TypeError("give a mapping, or an array and chunk_ids")
+        return self._store.update(
+            tenant_id, _array(embeddings), chunk_ids=list(chunk_ids), sub_tenant_id=sub_tenant_id
         )
 
     def search(
@@ -291,6 +393,29 @@ def _pages(page: Callable[[str | None], tuple[list[T], str | None]]) -> Iterator
         yield from found
         if cursor is None:
             return
+
+
+def _check_document(
+    place: str, document: Document, array: NDArray[Any], before: Sequence[NDArray[Any]]
+) -> None:
+    """What has to fit before the arrays can become one."""
+    if array.ndim != 2:
+        raise errors.WrongType(
+            f"`{place}.embeddings`: expected an array of shape (rows, dimension), got {array.shape}",
+            field="embeddings",
+        )
+    rows, columns = array.shape
+    if rows != len(document.chunk_ids):
+        raise errors.ConflictingFields(
+            f"`{place}` has {len(document.chunk_ids)} chunk ids for {rows} rows: give each row one",
+            field="chunk_ids",
+        )
+    if before and columns != before[0].shape[1]:
+        raise errors.RaggedRows(
+            f"`{place}.embeddings`: {columns} numbers a row, the rows before it have {before[0].shape[1]}",
+            row=sum(map(len, before)),
+            field="embeddings",
+        )
 
 
 def _metadata(metadata: Mapping[str, Any]) -> bytes:

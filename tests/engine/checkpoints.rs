@@ -18,15 +18,7 @@ const SOURCES: u32 = 3_000;
 fn upload(source: u32, version: u32) -> Upload {
     let mut rows = Rows::new(Dimension::new(2).unwrap());
     rows.extend(&[source as f32 + 1.0, version as f32]);
-    Upload {
-        sub_tenant: Some(format!("sub{}", source % 3)),
-        source_id: format!("s{source}"),
-        rows,
-        metadata: None,
-        upsert: true,
-        dry_run: false,
-        digest: None,
-    }
+    Upload { sub_tenant: Some(format!("sub{}", source % 3)), ..Upload::matrix(format!("s{source}"), rows) }
 }
 
 /// Every row as (sub-tenant, chunk id, numbers).

@@ -11,7 +11,7 @@ use ingot_engine::log::Sizes;
 use ingot_engine::storage::Storage;
 use ingot_engine::storage::memory::{Fault, MemoryDisk};
 use ingot_engine::store::{Options, Store};
-use ingot_engine::tenant::{Selector, Upload};
+use ingot_engine::tenant::{Content, Selector, Upload};
 use ingot_engine::vector::{Dimension, Rows};
 
 const ROOT: &str = "/data";
@@ -44,15 +44,9 @@ fn upload(source: u32, (version, rows): Version) -> Upload {
         (numbers[0], numbers[1], numbers[2]) = (source as f32 + 1.0, version as f32, row as f32);
         vectors.extend(&numbers);
     }
-    Upload {
-        sub_tenant: None,
-        source_id: format!("s{source}"),
-        rows: vectors,
-        metadata: Some(format!("{{\"version\": {version}}}").into_bytes()),
-        upsert: true,
-        dry_run: false,
-        digest: None,
-    }
+    let metadata = Some(format!("{{\"version\": {version}}}").into_bytes());
+    let content = Content::Matrix { source_id: format!("s{source}"), metadata };
+    Upload { content, ..Upload::matrix(String::new(), vectors) }
 }
 
 /// What the store holds; fails if any source is there in part, or as a mix of versions.

@@ -11,7 +11,7 @@ use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::Error;
 use ingot_engine::format::name::tenant_folder;
 use ingot_engine::store::{Options, Search, Store};
-use ingot_engine::tenant::{Selector, Upload};
+use ingot_engine::tenant::{Content, Selector, Upload};
 use ingot_engine::vector::{Dimension, Rows};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/v1");
@@ -54,16 +54,10 @@ fn upload(
 ) {
     let mut rows = Rows::new(Dimension::new(vectors[0].len()).unwrap());
     vectors.iter().for_each(|vector| rows.extend(vector));
-    let upload = Upload {
-        sub_tenant: Some(place.1.to_owned()),
-        source_id: source.to_owned(),
-        rows,
-        metadata: metadata.map(|text| text.as_bytes().to_vec()),
-        upsert: true,
-        dry_run: false,
-        digest: None,
-    };
-    store.insert(place.0, upload).unwrap();
+    let metadata = metadata.map(|text| text.as_bytes().to_vec());
+    let content = Content::Matrix { source_id: source.to_owned(), metadata };
+    let sub_tenant = Some(place.1.to_owned());
+    store.insert(place.0, Upload { sub_tenant, content, ..Upload::matrix(String::new(), rows) }).unwrap();
 }
 
 fn write(directory: &Path) {

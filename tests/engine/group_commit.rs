@@ -124,15 +124,7 @@ impl File for GatedFile {
 fn upload(source_id: &str, first: f32) -> Upload {
     let mut rows = Rows::new(Dimension::new(2).unwrap());
     rows.extend(&[first, 1.0]);
-    Upload {
-        sub_tenant: None,
-        source_id: source_id.to_owned(),
-        rows,
-        metadata: None,
-        upsert: true,
-        dry_run: false,
-        digest: None,
-    }
+    Upload::matrix(source_id.to_owned(), rows)
 }
 
 struct Scene {

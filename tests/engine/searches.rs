@@ -40,16 +40,7 @@ fn filled(batches: usize, graph_from_rows: usize, seed: u64) -> Arc<Store> {
     let store = Store::open_on(Arc::new(MemoryDisk::new()), Path::new("/data"), options).unwrap();
     let mut random = Random(seed);
     for batch in (0..batches).chain([2]) {
-        let upload = Upload {
-            sub_tenant: None,
-            source_id: format!("source-{batch}"),
-            rows: random.rows(BATCH),
-            metadata: None,
-            upsert: true,
-            dry_run: false,
-            digest: None,
-        };
-        store.insert("tenant", upload).unwrap();
+        store.insert("tenant", Upload::matrix(format!("source-{batch}"), random.rows(BATCH))).unwrap();
     }
     assert!(store.wait_indexed("tenant", None, &|| Ok(())).unwrap());
     store

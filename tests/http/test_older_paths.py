@@ -93,6 +93,19 @@ def test_unknown_fields_and_parameters_are_ignored_on_older_paths(
     assert plain == more
 
 
+@pytest.mark.parametrize("path", [UNDERSCORED[paths.INSERT], UPLOAD])
+def test_unknown_fields_of_documents_are_ignored_on_older_paths(
+    client: Client, tenant: str, path: str
+) -> None:
+    chunk = {"chunk_id": "c", "embedding": [1, 2], "page": 7}
+    documents = [{"source_id": "s", "title": "x", "embeddings": [chunk]}]
+    fields = {"tenant_id": tenant, "embeddings": documents}
+    client.post(paths.INSERT, fields).refused(422, "UNKNOWN_FIELD")
+    assert client.post(path, fields).ok()["ids"] == ["c"]
+    del chunk["chunk_id"]
+    client.post(path, fields).refused(422, "MISSING_FIELD", field="embeddings[0].embeddings[0].chunk_id")
+
+
 @pytest.mark.parametrize("path", REQUESTS)
 def test_what_is_known_is_judged_on_older_paths(client: Client, tenant: str, path: str) -> None:
     client.insert(tenant, ROWS, file_id="a").ok()

@@ -112,10 +112,11 @@ def refusal(error: IngotError, request_id: str) -> web.Response:
 
 def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
     """What an upload is answered."""
-    file_id = inserted.file_id
-    ids = orjson.Fragment(orjson.dumps(list(inserted.chunk_ids)))
+    file_id, documents = inserted.file_id, insertion.documents
+    chunk_ids = list(inserted.chunk_ids) if documents is None else documents.chunk_ids
+    ids = orjson.Fragment(orjson.dumps(chunk_ids))
     message = UPLOADED
-    if inserted.existed and insertion.upsert:
+    if documents is None and inserted.existed and insertion.upsert:
         message += f" Existing embeddings with file_id '{file_id}' have been overwritten."
     answer: dict[str, Any] = {
         "success": True,
@@ -133,6 +134,8 @@ def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
         "overwritten": inserted.overwritten,
         "crc32c": f"{inserted.crc32c:08x}",
     }
+    if documents is not None and file_id is None:
+        answer["file_ids"] = inserted.file_ids
     if insertion.dry_run:
         answer["dry_run"] = True
     return orjson.dumps(answer)

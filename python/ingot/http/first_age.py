@@ -44,7 +44,7 @@ class FirstAge(Routes):
             request, body = await self._with_body(x, intake, "insert", early, parameters)
             update = check_update(request, None if body.rows is None else body.rows.shape[0])
             assert body.rows is not None
-            file_id = await self._service.update(update, body.rows)
+            file_id = (await self._service.update(*update, body.rows)).file_id
         x.rows = len(update.chunk_ids)
         return _answered(
             x,

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 import orjson
 from aiohttp import web
 
-from ingot.errors import IngotError, NotFound, NotOffered, StorageError, WrongType
+from ingot.errors import IngotError, NotFound, StorageError, WrongType
 from ingot.http import answers
 from ingot.http.access_log import ServerLog
 from ingot.http.exchange import Exchange
 from ingot.http.intake import Intake, IntakeGate, has_body
-from ingot.schemas import checks
+from ingot.schemas import checks, idempotency
+from ingot.schemas.documents import is_document_form, read_documents
 from ingot.schemas.envelope import read_envelope
 from ingot.schemas.fields import forgiving
 from ingot.schemas.parameters import merge, read_parameters
@@ -53,23 +54,23 @@ class Routes:
 
     async def insert(self, x: Exchange) -> web.StreamResponse:
         """POST /embeddings/insert-raw-embeddings."""
-        if "Idempotency-Key" in x.request.headers:
-            raise NotOffered(
-                "`Idempotency-Key` is not offered by this server yet: send a `file_id`, then a repeated upload is one",
-                field="Idempotency-Key",
-            )
+        key = idempotency.check_key(x.request.headers.getall(idempotency.HEADER, ()))
         with Intake(self._gate, x, ("json", "npy")) as intake:
             early, parameters = self._early(x, InsertRequest)
             if intake.format == "npy":
-                checks.check_insert(early)
+                checks.check_insert(early, key)
             request, body = await self._with_body(x, intake, "insert", early, parameters)
-            rows = body.rows
+            rows, documents = body.rows, None
             if intake.format == "json":
-                checks.check_matrix(request.embeddings, None if rows is None else rows.shape[0])
+                count, text = None if rows is None else rows.shape[0], bytes(request.embeddings)
+                if is_document_form(text):
+                    documents = read_documents(text, count, strict=not x.older)
+                else:
+                    checks.check_matrix(request.embeddings, count)
             elif body.one_dimensional:
                 raise WrongType("the array has 1 dimension: send 2, rows x columns", field="embeddings")
             assert rows is not None
-            insertion = checks.check_insert(request)
+            insertion = checks.check_insert(request, key, documents)
             inserted = await self._service.insert(insertion, rows)
         x.rows = len(inserted)
         return answers.json_response(answers.insert_answer(inserted, insertion), x.request_id)

@@ -20,7 +20,9 @@ from ingot.errors import (
     UnknownField,
     WrongType,
 )
+from ingot.schemas.documents import Documents
 from ingot.schemas.fields import json_type, refuse_type
+from ingot.schemas.idempotency import derived_file_id
 from ingot.schemas.ids import check_chunk_ids, check_source_id, check_tenant_ids
 from ingot.schemas.metadata import check_metadata, metadata_file_id
 from ingot.schemas.requests import (
@@ -81,7 +83,8 @@ def check_tenant(request: Any) -> str:
 
 
 class Insertion(NamedTuple):
-    """What an upload asks for; `file_id` None is to be made, `metadata` None is none."""
+    """What an upload asks for; `file_id` None is to be made, `metadata` None is none. The document form has
+    `documents`, and neither of these."""
 
     tenant_id: str
     sub_tenant_id: str | None
@@ -90,6 +93,7 @@ class Insertion(NamedTuple):
     upsert: bool
     dry_run: bool
     crc32c: int | None
+    documents: Documents | None
 
 
 def _check_insert_present(request: InsertRequest) -> tuple[str | None, bytes | None]:
@@ -119,18 +123,31 @@ def _file_id(field: str, value: str) -> None:
     check_source_id(field, value)
 
 
-def check_insert(request: InsertRequest) -> Insertion:
-    """The upload a request asks for, its vectors apart."""
-    check_tenant_ids(check_tenant(request), request.sub_tenant_id)
+def check_insert(
+    request: InsertRequest, key: str | None = None, documents: Documents | None = None
+) -> Insertion:
+    """The upload a request asks for, its vectors apart; `key` is its idempotency key."""
+    tenant_id, sub_tenant_id = check_tenant(request), request.sub_tenant_id or None
+    check_tenant_ids(tenant_id, sub_tenant_id)
     file_id, metadata = _check_insert_present(request)
+    if documents is not None:
+        for field, given in (("file_id", file_id), ("document_metadata", metadata)):
+            if given is not None:
+                raise ConflictingFields(
+                    f"`{field}` and documents in `embeddings` exclude each other: each document has its own",
+                    field=field,
+                )
+    elif file_id is None and key is not None:
+        file_id = derived_file_id(tenant_id, sub_tenant_id, key)
     return Insertion(
-        check_tenant(request),
-        request.sub_tenant_id or None,
+        tenant_id,
+        sub_tenant_id,
         file_id,
         metadata,
         request.upsert is not False,
         request.dry_run is True,
         None if request.crc32c is None else int(request.crc32c, 16),
+        documents,
     )
 
 
@@ -151,12 +168,6 @@ def check_matrix(embeddings: Raw, rows: int | None) -> None:
             )
         if value == list(range(rows or 0)):
             return
-        if all(isinstance(item, dict) for item in value):
-            raise WrongType(
-                "`embeddings`: the document form ({source_id, embeddings: [{chunk_id, embedding}]}) is not offered by "
-                "this server yet: send the matrix form, one request a source",
-                field="embeddings",
-            )
     elif isinstance(value, dict) and {"data", "dtype", "shape"} & value.keys():
         raise WrongType(
             "`embeddings`: base64 vectors are not offered by this server yet: send a list of vectors, or a .npy array "

@@ -46,7 +46,7 @@ def check_source_id(field: str, value: str) -> None:
 
 
 def check_chunk_id(field: str, value: str) -> None:
-    """Raises `InvalidId` unless `value`, which stands in `field`, may name a chunk."""
+    """Raises `InvalidId` unless `value` may name a chunk; `field` is where the client names it."""
     _check(field, value, limits.MAX_CHUNK_ID)
 
 

@@ -1,4 +1,4 @@
-"""`document_metadata`: a JSON object kept as the text that was sent."""
+"""`document_metadata`, or `metadata` of a document: a JSON object kept as the text that was sent."""
 
 import json
 import re
@@ -15,14 +15,14 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NOT_BRACKET = re.compile(rb"[^][{}]+")
 
 
-def check_metadata(text: bytes) -> None:
-    """Raises unless valid JSON `text` is an object within its size and depth."""
+def check_metadata(text: bytes, field: str = FIELD) -> None:
+    """Raises unless valid JSON `text` is an object within its size and depth; `field` is what the client calls it."""
     if not text.startswith(b"{"):
-        raise WrongType(f"`{FIELD}`: expected an object", field=FIELD, expected="an object")
+        raise WrongType(f"`{field}`: expected an object", field=field, expected="an object")
     if len(text) > limits.MAX_METADATA:
         raise MetadataTooLarge(
-            f"`{FIELD}` is {len(text)} bytes of JSON, at most {limits.MAX_METADATA} are allowed",
-            field=FIELD,
+            f"`{field}` is {len(text)} bytes of JSON, at most {limits.MAX_METADATA} are allowed",
+            field=field,
             limit=limits.MAX_METADATA,
         )
     # As many opening brackets as levels allowed cannot nest deeper than that.
@@ -31,8 +31,8 @@ def check_metadata(text: bytes) -> None:
         and _levels(text) > limits.MAX_METADATA_LEVELS
     ):
         raise WrongType(
-            f"`{FIELD}` nests {_levels(text)} levels, at most {limits.MAX_METADATA_LEVELS} are allowed",
-            field=FIELD,
+            f"`{field}` nests {_levels(text)} levels, at most {limits.MAX_METADATA_LEVELS} are allowed",
+            field=field,
             limit=limits.MAX_METADATA_LEVELS,
         )
 

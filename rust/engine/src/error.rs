@@ -94,6 +94,38 @@ pub enum Error {
         field: &'static str,
         /// What is wrong.
         reason: String,
+        /// The row it names, from 0, when it is one of many.
+        row: Option<usize>,
+    },
+    /// A chunk id that a request names twice.
+    DuplicateChunkId {
+        /// Row, from 0, that names it again.
+        row: usize,
+        /// Row that named it first.
+        first: usize,
+        /// The id.
+        chunk_id: String,
+    },
+    /// A source that a request names twice.
+    DuplicateSource {
+        /// Its id.
+        source_id: String,
+    },
+    /// More or fewer ids than rows.
+    IdCount {
+        /// Ids sent.
+        ids: usize,
+        /// Rows sent.
+        rows: usize,
+    },
+    /// Chunks of more than one source where one is meant.
+    SeveralSources {
+        /// The source of the first chunk.
+        source_id: String,
+        /// A chunk of another.
+        chunk_id: String,
+        /// That other source.
+        other: String,
     },
     /// A cursor of a request for something else.
     CursorOfAnother,
@@ -139,10 +171,20 @@ pub enum Error {
         /// The dimension asked for, if any was.
         asked_dimension: Option<usize>,
     },
+    /// No such chunk.
+    ChunkNotFound {
+        /// Its id.
+        chunk_id: String,
+    },
     /// `upsert = false`, and the source exists.
     AlreadyExists {
         /// The source's id.
         source_id: String,
+    },
+    /// `upsert = false`, and the chunk exists.
+    ChunkExists {
+        /// The chunk's id.
+        chunk_id: String,
     },
 
     // Wait, or call an operator.

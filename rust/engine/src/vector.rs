@@ -2,7 +2,9 @@
 
 mod spare;
 
+use std::iter;
 use std::num::NonZeroU16;
+use std::ops::Range;
 
 use crate::limits::MAX_DIMENSION;
 
@@ -101,6 +103,24 @@ impl Rows {
     /// The chunks in order, each of whole rows, all but the last of [`Self::rows_per_chunk`] rows.
     pub fn chunks(&self) -> impl ExactSizeIterator<Item = &[f32]> + DoubleEndedIterator {
         self.chunks.iter().map(Vec::as_slice)
+    }
+
+    /// Some of the rows as they lie: pieces of whole rows, in order.
+    ///
+    /// # Panics
+    /// When `rows` reaches beyond the last.
+    pub fn pieces(&self, rows: Range<usize>) -> impl Iterator<Item = &[f32]> {
+        let (per_chunk, dimension) = (self.rows_per_chunk(), self.dimension.get());
+        let mut at = rows.start;
+        iter::from_fn(move || {
+            let until = rows.end.min((at / per_chunk + 1) * per_chunk);
+            (at < rows.end).then(|| {
+                let start = at % per_chunk * dimension;
+                let piece = &self.chunks[at / per_chunk][start..start + (until - at) * dimension];
+                at = until;
+                piece
+            })
+        })
     }
 
     /// Row `index`.
@@ -205,5 +225,10 @@ mod tests {
             assert_eq!(rows.row(index)[0], index as f32);
         }
         assert_eq!(rows.row(199)[2999], 7.0);
+        for range in [0..200, 0..0, 86..88, 87..174, 199..200] {
+            let pieces: Vec<f32> = rows.pieces(range.clone()).flatten().copied().collect();
+            let expected: Vec<f32> = range.flat_map(|row| rows.row(row)).copied().collect();
+            assert!(pieces == expected);
+        }
     }
 }

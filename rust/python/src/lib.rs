@@ -12,9 +12,11 @@ mod eventfd_unsafe;
 mod file_id;
 mod hits;
 mod inserted;
+mod options;
 mod stats;
 mod store;
 mod tenants;
+mod vectors;
 
 #[pymodule]
 mod _native {

@@ -7,23 +7,25 @@ use std::time::{Duration, Instant};
 
 use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::{Error, Result};
-use ingot_engine::store::{Arrival, Batch, Options, Search};
+use ingot_engine::store::{Arrival, Batch, Search};
 use ingot_engine::sync::Mutex;
-use ingot_engine::tenant::{Deleted, Selector, Upload};
+use ingot_engine::tenant::{Content, Deleted, Selector, Upload};
 use ingot_engine::{store, vector};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::answer::{Answer, Page, VectorsById};
-use crate::array_unsafe::{Array, Purpose};
+use crate::array_unsafe::Purpose;
 use crate::body::Rows;
 use crate::call::released;
 use crate::completions::{Completions, report};
 use crate::hits::Hits;
 use crate::inserted::Inserted;
+use crate::options::options;
 use crate::stats::{SourceStatus, TenantStats};
 use crate::tenants::Tenants;
+use crate::vectors::{PyDocument, Vectors, content};
 
 /// Bytes of the largest upload that waits for others: what takes longer to validate is not put before theirs.
 const QUEUED_BYTES: usize = 64 * 1024;
@@ -35,62 +37,6 @@ pub struct Store {
     path: PathBuf,
     /// Small uploads that wait for [`Store::begin_queued`].
     queued: Mutex<Vec<Arrival>>,
-}
-
-/// Vectors as Python gives them: an array, or rows that a body reader made.
-enum Vectors {
-    Array(Array),
-    Rows(vector::Rows),
-}
-
-impl Vectors {
-    fn of(object: &Bound<'_, PyAny>, purpose: Purpose) -> PyResult<Self> {
-        match object.cast::<Rows>() {
-            Ok(rows) => rows.get().take().map(Self::Rows),
-            Err(_) => Array::of(object, purpose).map(Self::Array),
-        }
-    }
-
-    /// The rows of an upload; an array is looked at where it lies before it is copied.
-    fn into_upload(self, store: &store::Store, tenant_id: &str) -> Result<vector::Rows> {
-        if let Self::Array(array) = &self {
-            let (metric, expected) = store.expects(tenant_id)?;
-            if let Some(expected) = expected.filter(|&expected| expected != array.dimension()) {
-                return Err(Error::DimensionMismatch {
-                    expected: expected.get(),
-                    got: array.dimension().get(),
-                });
-            }
-            array.check(Some(metric))?;
-        }
-        Ok(self.into_rows())
-    }
-
-    fn into_rows(self) -> vector::Rows {
-        match self {
-            Self::Rows(rows) => rows,
-            Self::Array(array) => array.copy(),
-        }
-    }
-}
-
-fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<Options> {
-    let mut options = Options::default();
-    for (key, value) in given.into_iter().flat_map(|given| given.iter()) {
-        match key.extract::<&str>()? {
-            "create" => options.create = value.extract()?,
-            "index_threads" => options.index_threads = value.extract()?,
-            "search_threads" => options.search_threads = value.extract()?,
-            "commit_threads" => options.commit_threads = value.extract()?,
-            "max_open_tenants" => options.max_open_tenants = value.extract()?,
-            "auto_create_tenants" => options.auto_create_tenants = value.extract()?,
-            other => return Err(PyValueError::new_err(format!("unknown option {other:?}"))),
-        }
-    }
-    if options.index_threads == 0 || options.search_threads == 0 || options.commit_threads == 0 {
-        return Err(PyValueError::new_err("the numbers of threads must be at least 1"));
-    }
-    Ok(options)
 }
 
 fn selector(source_id: Option<String>, chunk_ids: Option<Vec<String>>) -> PyResult<Option<Selector>> {
@@ -108,6 +54,44 @@ fn required(selector: Option<Selector>) -> PyResult<Selector> {
 
 const fn search_of(limit: usize, ef: Option<usize>, exact: bool, score_threshold: Option<f32>) -> Search {
     Search { options: SearchOptions { limit, ef, exact }, score_threshold }
+}
+
+/// New vectors for chunks that exist.
+fn update_of(rows: vector::Rows, chunk_ids: Vec<String>, sub_tenant: Option<String>) -> Upload {
+    let content = Content::Update { chunk_ids: Arc::new(chunk_ids) };
+    Upload { sub_tenant, content, rows, upsert: true, dry_run: false, digest: None }
+}
+
+impl Store {
+    /// Stores what `upload` makes of the vectors.
+    fn upload(
+        &self,
+        py: Python<'_>,
+        tenant_id: &str,
+        embeddings: &Bound<'_, PyAny>,
+        upload: impl FnOnce(vector::Rows) -> Upload + Send,
+    ) -> PyResult<Inserted> {
+        let vectors = Vectors::of(embeddings, Purpose::Insert)?;
+        let inserted = released(py, |_| {
+            self.store.check()?;
+            let rows = vectors.into_upload(&self.store, tenant_id)?;
+            self.store.insert(tenant_id, upload(rows))
+        })?;
+        Inserted::new(py, inserted)
+    }
+
+    /// Begins an upload; true: it waits for others, the first that does.
+    fn begin(&self, completions: &Completions, token: i64, tenant_id: String, upload: Upload) -> bool {
+        let completions = completions.clone();
+        let completion = Box::new(move |outcome| report(&completions, token, outcome, Inserted::new));
+        if upload.rows.len() * upload.rows.dimension().row_bytes() > QUEUED_BYTES {
+            self.store.begin_insert(tenant_id, upload, completion);
+            return false;
+        }
+        let mut queued = self.queued.lock();
+        queued.push(Arrival { tenant_id, upload, completion });
+        queued.len() == 1
+    }
 }
 
 #[pymethods]
@@ -141,38 +125,46 @@ impl Store {
         released(py, |_| self.store.close())
     }
 
-    #[pyo3(signature = (tenant_id, embeddings, *, file_id, sub_tenant_id=None, metadata=None, upsert=true, dry_run=false, crc32c=None))]
+    #[pyo3(signature = (tenant_id, embeddings, *, file_id=None, metadata=None, documents=None, chunk_ids=None, sub_tenant_id=None, upsert=true, dry_run=false, crc32c=None))]
     #[allow(clippy::too_many_arguments)]
     fn insert(
         &self,
         py: Python<'_>,
         tenant_id: &str,
         embeddings: &Bound<'_, PyAny>,
-        file_id: String,
-        sub_tenant_id: Option<String>,
+        file_id: Option<String>,
         metadata: Option<Vec<u8>>,
+        documents: Option<Vec<PyDocument>>,
+        chunk_ids: Option<Vec<String>>,
+        sub_tenant_id: Option<String>,
         upsert: bool,
         dry_run: bool,
         crc32c: Option<u32>,
     ) -> PyResult<Inserted> {
-        let vectors = Vectors::of(embeddings, Purpose::Insert)?;
-        let inserted = released(py, |_| {
-            self.store.check()?;
-            let upload = Upload {
-                sub_tenant: sub_tenant_id,
-                source_id: file_id,
-                rows: vectors.into_upload(&self.store, tenant_id)?,
-                metadata,
-                upsert,
-                dry_run,
-                digest: crc32c,
-            };
-            self.store.insert(tenant_id, upload)
-        })?;
-        Inserted::new(py, inserted)
+        let content = content(file_id, metadata, documents, chunk_ids)?;
+        self.upload(py, tenant_id, embeddings, |rows| Upload {
+            sub_tenant: sub_tenant_id,
+            content,
+            rows,
+            upsert,
+            dry_run,
+            digest: crc32c,
+        })
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, rows, *, file_id, sub_tenant_id=None, metadata=None, upsert=true, dry_run=false, crc32c=None))]
+    #[pyo3(signature = (tenant_id, embeddings, *, chunk_ids, sub_tenant_id=None))]
+    fn update(
+        &self,
+        py: Python<'_>,
+        tenant_id: &str,
+        embeddings: &Bound<'_, PyAny>,
+        chunk_ids: Vec<String>,
+        sub_tenant_id: Option<String>,
+    ) -> PyResult<Inserted> {
+        self.upload(py, tenant_id, embeddings, |rows| update_of(rows, chunk_ids, sub_tenant_id))
+    }
+
+    #[pyo3(signature = (completions, token, tenant_id, rows, *, file_id=None, metadata=None, documents=None, chunk_ids=None, sub_tenant_id=None, upsert=true, dry_run=false, crc32c=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_insert(
         &self,
@@ -180,31 +172,38 @@ impl Store {
         token: i64,
         tenant_id: String,
         rows: &Rows,
-        file_id: String,
-        sub_tenant_id: Option<String>,
+        file_id: Option<String>,
         metadata: Option<Vec<u8>>,
+        documents: Option<Vec<PyDocument>>,
+        chunk_ids: Option<Vec<String>>,
+        sub_tenant_id: Option<String>,
         upsert: bool,
         dry_run: bool,
         crc32c: Option<u32>,
     ) -> PyResult<bool> {
         let upload = Upload {
             sub_tenant: sub_tenant_id,
-            source_id: file_id,
+            content: content(file_id, metadata, documents, chunk_ids)?,
             rows: rows.take()?,
-            metadata,
             upsert,
             dry_run,
             digest: crc32c,
         };
-        let completions = completions.clone();
-        let completion = Box::new(move |outcome| report(&completions, token, outcome, Inserted::new));
-        if upload.rows.len() * upload.rows.dimension().row_bytes() > QUEUED_BYTES {
-            self.store.begin_insert(tenant_id, upload, completion);
-            return Ok(false);
-        }
-        let mut queued = self.queued.lock();
-        queued.push(Arrival { tenant_id, upload, completion });
-        Ok(queued.len() == 1)
+        Ok(self.begin(completions, token, tenant_id, upload))
+    }
+
+    #[pyo3(signature = (completions, token, tenant_id, rows, *, chunk_ids, sub_tenant_id=None))]
+    fn begin_update(
+        &self,
+        completions: &Completions,
+        token: i64,
+        tenant_id: String,
+        rows: &Rows,
+        chunk_ids: Vec<String>,
+        sub_tenant_id: Option<String>,
+    ) -> PyResult<bool> {
+        let upload = update_of(rows.take()?, chunk_ids, sub_tenant_id);
+        Ok(self.begin(completions, token, tenant_id, upload))
     }
 
     fn begin_queued(&self) {

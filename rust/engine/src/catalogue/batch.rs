@@ -28,9 +28,18 @@ pub struct Batch {
     pub sub_tenant: u32,
     /// Which batch of its record.
     pub entry: u32,
+    /// Number of a batch that stands for its source, the same for all of the source's batches.
+    pub source: u32,
+    /// If it holds its source's metadata: the batch that held it before; [`NONE`] for the first.
+    pub previous: u32,
     /// Columns.
     pub dimension: u16,
+    /// Whether its rows have explicit chunk ids.
+    pub explicit: bool,
 }
+
+/// No batch.
+pub const NONE: u32 = u32::MAX;
 
 impl Batch {
     /// Where its record begins.
@@ -43,11 +52,16 @@ impl Batch {
         RowRange { first: self.first_row, count: self.row_count as u64 }
     }
 
-    /// Index, within the upload, of a row of this batch.
-    pub const fn index_of(&self, row: u64) -> u32 {
-        // A row of this batch lies fewer than row_count (u32) behind the first.
+    /// Which of its rows a row of this batch is.
+    pub const fn offset_of(&self, row: u64) -> u32 {
+        // It lies fewer than row_count (u32) behind the first.
         #[allow(clippy::cast_possible_truncation)]
         let behind = (row - self.first_row) as u32;
-        self.first_index + behind
+        behind
+    }
+
+    /// Index, within the upload, of a row of this batch.
+    pub const fn index_of(&self, row: u64) -> u32 {
+        self.first_index + self.offset_of(row)
     }
 }

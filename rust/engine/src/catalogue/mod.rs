@@ -2,13 +2,18 @@
 //! read where they lie. It knows records; it does not know which rows are alive, or how they are searched.
 
 mod batch;
+mod explicit;
+mod metadata;
+mod names;
 mod sources;
 mod verified;
 
 pub use batch::Batch;
+pub use explicit::IdHash;
 pub use sources::SourceKey;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::chunked_unsafe::Chunked;
 use crate::error::{Error, Result};
@@ -17,6 +22,8 @@ use crate::format::record::{BatchEntry, Record};
 use crate::format::{BLOCK, align};
 use crate::log::{Position, Segment, Segments};
 use crate::vector::Dimension;
+use batch::NONE;
+use explicit::Explicit;
 use sources::Sources;
 use verified::Verified;
 
@@ -30,7 +37,15 @@ pub struct Catalogue {
     segments: Arc<Segments>,
     incarnation: [u8; 16],
     batches: Chunked<Batch>,
+    /// For a batch that stands for its source: the youngest that holds the source's metadata.
+    holders: Chunked<AtomicU32>,
+    /// The batches with computed chunk ids, which an upload of their source replaces.
     sources: Sources,
+    /// The batches with explicit chunk ids, which may be very many of one source: whoever looks for a computed id
+    /// does not have to pass them.
+    documents: Sources,
+    source_count: AtomicUsize,
+    explicit: Explicit,
     verified: Verified,
 }
 
@@ -41,7 +56,11 @@ impl Catalogue {
             segments,
             incarnation,
             batches: Chunked::new(),
+            holders: Chunked::new(),
             sources: Sources::new(incarnation),
+            documents: Sources::new(incarnation),
+            source_count: AtomicUsize::new(0),
+            explicit: Explicit::new(),
             verified: Verified::new(),
         }
     }
@@ -67,42 +86,80 @@ impl Catalogue {
             {
                 return Err(corrupt());
             }
+            let source_hash = self.sources.hash(header.sub_tenant, entry.source_id);
+            let explicit = entry.chunk_ids.is_some();
+            let (source, previous) = if entry.continues {
+                let source = self.standing_for(header.sub_tenant, entry.source_id, source_hash)?;
+                let source = source.ok_or_else(corrupt)?;
+                (source, self.holders[source as usize].load(Ordering::Relaxed))
+            } else {
+                (self.next_number(), NONE)
+            };
             let batch = Batch {
                 first_row: entry.first_row,
                 birth: entry.birth,
                 segment: position.segment,
                 record_offset: position.offset,
                 rows_offset: body + entry.body_offset,
-                source_hash: self.sources.hash(header.sub_tenant, entry.source_id),
+                source_hash,
                 row_count: entry.row_count,
                 first_index: entry.first_index,
                 sub_tenant: header.sub_tenant,
                 entry: index,
                 first_bit,
                 dimension: header.dimension,
+                source,
+                previous,
+                explicit,
             };
-            numbers.push(self.push(batch));
+            let number = self.push(batch, true);
+            if entry.continues && entry.metadata.is_some() {
+                self.holders[source as usize].store(number, Ordering::Release);
+            }
+            numbers.push(number);
         }
         Ok(numbers)
     }
 
-    fn push(&self, batch: Batch) -> u32 {
-        let hash = batch.source_hash;
+    /// Number of the batch that is added next.
+    fn next_number(&self) -> u32 {
         // More than 2^32 batches would need 300 GB of memory for their entries.
-        let number = u32::try_from(self.batches.push(batch)).unwrap_or(u32::MAX);
-        self.sources.add(hash, number);
+        u32::try_from(self.batches.len()).unwrap_or(u32::MAX)
+    }
+
+    fn push(&self, batch: Batch, listed: bool) -> u32 {
+        let number = self.next_number();
+        self.holders.push(AtomicU32::new(number));
+        self.batches.push(batch);
+        if listed {
+            if !self.has_source(batch.source_hash) {
+                self.source_count.fetch_add(1, Ordering::Relaxed);
+            }
+            self.listed(&batch).add(batch.source_hash, number);
+        }
         number
     }
 
-    /// So many batches are about to be restored.
-    pub fn reserve(&self, batches: usize) {
-        self.sources.reserve(batches);
+    /// The table that a batch is in.
+    const fn listed(&self, batch: &Batch) -> &Sources {
+        if batch.explicit { &self.documents } else { &self.sources }
     }
 
-    /// Adds a batch that a checkpoint names, whose record has `blocks` blocks.
-    pub fn restore(&self, batch: Batch, blocks: u32) -> u32 {
+    fn has_source(&self, hash: SourceKey) -> bool {
+        self.sources.has(hash) || self.documents.has(hash)
+    }
+
+    /// So many batches are about to be restored.
+    pub fn reserve(&self, batches: usize, explicit: usize) {
+        self.sources.reserve(batches - explicit);
+        self.documents.reserve(explicit);
+    }
+
+    /// Adds a batch that a checkpoint names. `holder` will be the number of the batch that holds its source's
+    /// metadata; `listed`: it has rows.
+    pub fn restore(&self, batch: Batch, blocks: u32, holder: u32, listed: bool) -> u32 {
         let first_bit = self.verified.add(1 + blocks, false);
-        self.push(Batch { first_bit, ..batch })
+        self.push(Batch { first_bit, source: holder, previous: NONE, ..batch }, listed)
     }
 
     /// The hash that the batches of a source have, and few others.
@@ -122,7 +179,7 @@ impl Catalogue {
 
     /// Sources that have a batch.
     pub fn source_count(&self) -> usize {
-        self.sources.len()
+        self.source_count.load(Ordering::Relaxed)
     }
 
     /// Batch `number`.
@@ -131,33 +188,6 @@ impl Catalogue {
     /// When no batch has that number.
     pub fn batch(&self, number: u32) -> &Batch {
         &self.batches[number as usize]
-    }
-
-    /// The batches of a source, oldest first, dead ones included until they are forgotten.
-    ///
-    /// # Errors
-    /// [`Error::CorruptData`] when the log cannot be read.
-    pub fn batches_of(&self, sub_tenant: u32, source_id: &str) -> Result<Vec<u32>> {
-        let mut numbers = self.sources.get(self.sources.hash(sub_tenant, source_id));
-        let mut failed = None;
-        // Equal hashes are not equal ids: the log decides.
-        numbers.retain(|&number| {
-            let batch = self.batch(number);
-            match self.entry(batch) {
-                Ok(entry) => batch.sub_tenant == sub_tenant && entry.source_id == source_id,
-                Err(cause) => {
-                    failed = Some(cause);
-                    false
-                }
-            }
-        });
-        failed.map_or(Ok(numbers), Err)
-    }
-
-    /// Forgets those batches that share a source's hash with `number` and satisfy `dead`.
-    pub fn forget(&self, number: u32, dead: impl FnMut(&Batch) -> bool) {
-        let mut dead = dead;
-        self.sources.retain(self.batch(number).source_hash, |other| !dead(self.batch(other)));
     }
 
     /// Source id, metadata and chunk ids of a batch, read in the log.

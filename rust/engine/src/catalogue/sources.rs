@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use siphasher::sip::SipHasher13;
 
@@ -26,13 +25,12 @@ type Part = HashMap<SourceKey, Chain, BuildHasherDefault<AlreadyHashed>>;
 pub(super) struct Sources {
     key: [u8; 16],
     parts: Vec<RwLock<Part>>,
-    count: AtomicUsize,
 }
 
 impl Sources {
     /// `key` is the tenant's incarnation: nobody outside can choose ids that collide.
     pub(super) fn new(key: [u8; 16]) -> Self {
-        Self { key, parts: (0..PARTS).map(|_| RwLock::default()).collect(), count: AtomicUsize::new(0) }
+        Self { key, parts: (0..PARTS).map(|_| RwLock::default()).collect() }
     }
 
     pub(super) fn hash(&self, sub_tenant: u32, source_id: &str) -> SourceKey {
@@ -55,8 +53,9 @@ impl Sources {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+    /// Whether a source of this hash has a batch here.
+    pub(super) fn has(&self, key: SourceKey) -> bool {
+        self.part(key).read().contains_key(&key)
     }
 
     pub(super) fn get(&self, key: SourceKey) -> Vec<u32> {
@@ -67,12 +66,29 @@ impl Sources {
         }
     }
 
+    /// The youngest batch of this hash that `accept` takes, asked from the youngest on.
+    pub(super) fn youngest<E>(
+        &self,
+        key: SourceKey,
+        mut accept: impl FnMut(u32) -> Result<bool, E>,
+    ) -> Result<Option<u32>, E> {
+        let part = self.part(key).read();
+        let numbers = match part.get(&key) {
+            None => &[][..],
+            Some(Chain::One(number)) => std::slice::from_ref(number),
+            Some(Chain::Many(numbers)) => numbers,
+        };
+        for &number in numbers.iter().rev() {
+            if accept(number)? {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
     pub(super) fn add(&self, key: SourceKey, number: u32) {
         match self.part(key).write().entry(key) {
-            Entry::Vacant(place) => {
-                place.insert(Chain::One(number));
-                self.count.fetch_add(1, Ordering::Relaxed);
-            }
+            Entry::Vacant(place) => drop(place.insert(Chain::One(number))),
             Entry::Occupied(mut chain) => match chain.get_mut() {
                 Chain::One(first) => *chain.get_mut() = Chain::Many(vec![*first, number]),
                 Chain::Many(numbers) => numbers.push(number),
@@ -88,10 +104,7 @@ impl Sources {
             Chain::Many(numbers) => numbers.iter().copied().filter(|&number| keep(number)).collect(),
         };
         match *left {
-            [] => {
-                part.remove(&key);
-                self.count.fetch_sub(1, Ordering::Relaxed);
-            }
+            [] => drop(part.remove(&key)),
             [number] => *chain = Chain::One(number),
             _ => *chain = Chain::Many(left),
         }
@@ -100,7 +113,7 @@ impl Sources {
 
 /// The keys are hashes of their own.
 #[derive(Default)]
-struct AlreadyHashed(u64);
+pub(super) struct AlreadyHashed(u64);
 
 impl Hasher for AlreadyHashed {
     fn finish(&self) -> u64 {
@@ -130,16 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_not_found_and_not_counted() {
+    fn what_is_forgotten_is_not_found() {
         let sources = Sources::new([3; 16]);
         let key = sources.hash(0, "a");
         for number in 0..3 {
             sources.add(key, number);
         }
-        assert_eq!((sources.get(key), sources.len()), (vec![0, 1, 2], 1));
+        assert_eq!(sources.get(key), [0, 1, 2]);
+        assert_eq!(sources.youngest(key, |number| Ok::<_, ()>(number < 2)), Ok(Some(1)));
         sources.retain(key, |number| number == 1);
-        assert_eq!((sources.get(key), sources.len()), (vec![1], 1));
+        assert_eq!((sources.get(key), sources.has(key)), (vec![1], true));
         sources.retain(key, |_| false);
-        assert_eq!((sources.get(key), sources.len()), (vec![], 0));
+        assert_eq!((sources.get(key), sources.has(key)), (vec![], false));
     }
 }

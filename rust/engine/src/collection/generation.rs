@@ -118,6 +118,12 @@ impl Generation {
         died
     }
 
+    /// Whether any of `rows` has not died.
+    pub fn lives(&self, rows: RowRange) -> bool {
+        let mut slots = self.spans.slots_of(rows).flat_map(|span| span.first_slot..span.end_slot());
+        slots.any(|slot| self.deaths.get(slot) == ALIVE)
+    }
+
     /// Those of `rows` that have not died, in order.
     pub fn living(&self, rows: RowRange) -> Vec<RowRange> {
         if self.deaths.is_untouched() {

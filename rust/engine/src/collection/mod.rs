@@ -189,6 +189,11 @@ impl Collection {
         self.current.load().living(rows)
     }
 
+    /// Whether any of `rows` has not died.
+    pub fn lives(&self, rows: RowRange) -> bool {
+        self.current.load().lives(rows)
+    }
+
     /// The batches that have slots for any of `rows`.
     pub fn batches_in(&self, rows: RowRange) -> Vec<u32> {
         let mut batches: Vec<u32> = self.current.load().spans.slots_of(rows).map(|span| span.batch).collect();

@@ -42,8 +42,9 @@ pub(super) struct Search {
 }
 
 impl Collection {
-    /// The rows nearest to each query, best first: by distance, then by row; all at one snapshot. Threads that have
-    /// nothing else to do take part where that is worth it. `interrupt` is asked now and then.
+    /// The rows nearest to each query, best first: by distance, then by row; all at one snapshot, whose LSN comes
+    /// with them. Threads that have nothing else to do take part where that is worth it. `interrupt` is asked now and
+    /// then.
     ///
     /// # Errors
     /// [`crate::error::Error::CorruptData`] when a row cannot be read; what `interrupt` returns.
@@ -52,8 +53,9 @@ impl Collection {
         queries: &Rows,
         options: SearchOptions,
         interrupt: Interrupt<'_>,
-    ) -> Result<Vec<Vec<Found>>> {
+    ) -> Result<(Vec<Vec<Found>>, u64)> {
         let view = self.view();
+        let lsn = view.lsn;
         let queries = || (0..queries.len()).map(|query| queries.row(query));
         let search = Arc::new(Search {
             shared: self.shared.clone(),
@@ -67,10 +69,12 @@ impl Collection {
             options,
         });
         if options.exact {
-            return search.exact(interrupt);
+            return Ok((search.exact(interrupt)?, lsn));
         }
         let candidates = search.candidates(interrupt)?;
-        search.for_each_query(interrupt, move |search, query| search.score(query, &candidates[query]))
+        let found =
+            search.for_each_query(interrupt, move |search, query| search.score(query, &candidates[query]))?;
+        Ok((found, lsn))
     }
 }
 

@@ -1,26 +1,35 @@
 //! A record on its way into the log: everything but its place is known.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::checksum::{Seed, combine, crc32c};
 use super::record::{
-    BATCH_ENTRY, BATCH_HAS_METADATA, DEATH_ENTRY, FIXED, FIXED_CHECKSUM, Kind, RecordHeader, fixed_checksum,
+    BATCH_CONTINUES, BATCH_ENTRY, BATCH_HAS_CHUNK_IDS, BATCH_HAS_METADATA, DEATH_ENTRY, FIXED,
+    FIXED_CHECKSUM, Kind, RecordHeader, fixed_checksum,
 };
-use super::{ALIGNMENT, BLOCK, RowRange, align};
+use super::{ALIGNMENT, BLOCK, RowRange, align, chunk_ids};
 use crate::vector::{Metric, Rows};
 
-/// The rows of one source in an upload.
+/// One source in an upload: the rows behind those of the one before.
 #[derive(Debug)]
 pub struct DraftBatch {
     /// Id of the source.
     pub source_id: String,
     /// JSON text exactly as it was sent.
     pub metadata: Option<Vec<u8>>,
-    /// The vectors.
-    pub rows: Rows,
+    /// Number of rows.
+    pub row_count: usize,
+    /// Whether it adds to a source that is there; known when the upload is decided.
+    pub continues: bool,
 }
 
 /// The vectors of a record with their checksums: made before the record has an LSN, by the thread of its upload.
 #[derive(Debug, Default)]
 pub struct DraftBody {
+    rows: Option<Rows>,
+    /// Explicit ids of all rows in order; without, they are computed.
+    chunk_ids: Option<Arc<Vec<String>>>,
     batches: Vec<DraftBatch>,
     blocks: Vec<u32>,
     digest: u32,
@@ -28,20 +37,20 @@ pub struct DraftBody {
 }
 
 impl DraftBody {
-    /// Lays the batches out and checksums them: one pass over the numbers.
-    pub fn new(batches: Vec<DraftBatch>) -> Self {
-        let mut body = Self { batches: Vec::new(), ..Self::default() };
+    /// Lays the batches out and checksums them: one pass over the numbers. The batches' rows are all of `rows`, and
+    /// of `chunk_ids` when given.
+    pub fn new(rows: Rows, chunk_ids: Option<Arc<Vec<String>>>, batches: Vec<DraftBatch>) -> Self {
+        let mut body = Self::default();
         let mut block = Block::default();
-        for batch in &batches {
-            for chunk in batch.rows.chunks() {
-                block.rows(bytemuck::cast_slice(chunk), &mut body);
+        for range in ranges(&batches) {
+            for piece in rows.pieces(range) {
+                block.rows(bytemuck::cast_slice(piece), &mut body);
             }
             let end = body.length;
             block.padding(align(end) - end, &mut body);
         }
         block.end(&mut body);
-        body.batches = batches;
-        body
+        Self { rows: Some(rows), chunk_ids, batches, ..body }
     }
 
     /// CRC-32C of all rows in order.
@@ -54,10 +63,43 @@ impl DraftBody {
         &self.batches
     }
 
+    /// The batches, to be completed when it is known what they do. Their rows stay as they are.
+    pub fn batches_mut(&mut self) -> &mut [DraftBatch] {
+        &mut self.batches
+    }
+
+    /// The vectors.
+    pub const fn rows(&self) -> Option<&Rows> {
+        self.rows.as_ref()
+    }
+
+    /// Explicit ids of all rows in order.
+    pub const fn chunk_ids(&self) -> Option<&Arc<Vec<String>>> {
+        self.chunk_ids.as_ref()
+    }
+
+    /// Each batch with the numbers of its rows, from 0.
+    pub fn ranges(&self) -> impl Iterator<Item = (&DraftBatch, Range<usize>)> {
+        self.batches.iter().zip(ranges(&self.batches))
+    }
+
+    fn chunk_ids_of(&self, rows: Range<usize>) -> &[String] {
+        self.chunk_ids.as_ref().and_then(|ids| ids.get(rows)).unwrap_or_default()
+    }
+
     /// Bytes of the body.
     pub const fn length(&self) -> u64 {
         self.length
     }
+}
+
+/// The rows of each batch.
+fn ranges(batches: &[DraftBatch]) -> impl Iterator<Item = Range<usize>> {
+    batches.iter().scan(0, |end, batch| {
+        let first = *end;
+        *end += batch.row_count;
+        Some(first..*end)
+    })
 }
 
 /// The block being filled while a body is laid out.
@@ -157,9 +199,12 @@ impl Draft {
     pub fn header_length(&self) -> u64 {
         let strings: usize = self
             .body
-            .batches
-            .iter()
-            .map(|batch| batch.source_id.len() + batch.metadata.as_ref().map_or(0, Vec::len))
+            .ranges()
+            .map(|(batch, rows)| {
+                batch.source_id.len()
+                    + batch.metadata.as_ref().map_or(0, Vec::len)
+                    + chunk_ids::encoded_length(self.body.chunk_ids_of(rows))
+            })
             .sum();
         let length = FIXED
             + self.body.batches.len() * BATCH_ENTRY
@@ -184,28 +229,37 @@ impl Draft {
         let mut strings = Vec::new();
         strings.extend_from_slice(self.name.as_deref().unwrap_or_default().as_bytes());
         let mut first_row = self.first_row;
-        let mut first_index = 0;
         let mut body_offset = 0;
-        for batch in &self.body.batches {
-            let row_count = batch.rows.len() as u32;
+        let row_bytes = self.body.rows.as_ref().map_or(0, |rows| rows.dimension().row_bytes());
+        for (batch, rows) in self.body.ranges() {
+            let row_count = rows.len() as u32;
             let metadata = batch.metadata.as_deref().unwrap_or_default();
-            let flags = if batch.metadata.is_some() { BATCH_HAS_METADATA } else { 0 };
+            let ids = self.body.chunk_ids_of(rows.clone());
+            let ids_length = chunk_ids::encoded_length(ids);
+            let mut flags = 0;
+            for (applies, flag) in [
+                (batch.metadata.is_some(), BATCH_HAS_METADATA),
+                (self.body.chunk_ids.is_some(), BATCH_HAS_CHUNK_IDS),
+                (batch.continues, BATCH_CONTINUES),
+            ] {
+                flags |= if applies { flag } else { 0 };
+            }
             bytes.extend_from_slice(&first_row.to_le_bytes());
             bytes.extend_from_slice(&self.lsn.to_le_bytes());
             bytes.extend_from_slice(&u64::to_le_bytes(body_offset));
             bytes.extend_from_slice(&row_count.to_le_bytes());
-            bytes.extend_from_slice(&u32::to_le_bytes(first_index));
+            bytes.extend_from_slice(&0_u32.to_le_bytes());
             bytes.extend_from_slice(&(batch.source_id.len() as u16).to_le_bytes());
             bytes.extend_from_slice(&flags.to_le_bytes());
             bytes.extend_from_slice(&(metadata.len() as u32).to_le_bytes());
-            bytes.extend_from_slice(&0_u32.to_le_bytes());
+            bytes.extend_from_slice(&(ids_length as u32).to_le_bytes());
             bytes.extend_from_slice(&(strings.len() as u32).to_le_bytes());
             bytes.extend_from_slice(&[0; 16]);
             strings.extend_from_slice(batch.source_id.as_bytes());
             strings.extend_from_slice(metadata);
+            chunk_ids::encode(ids, &mut strings);
             first_row += u64::from(row_count);
-            first_index = 0;
-            body_offset += align((batch.rows.len() * batch.rows.dimension().row_bytes()) as u64);
+            body_offset += align((rows.len() * row_bytes) as u64);
         }
         for death in &self.deaths {
             bytes.extend_from_slice(&death.first.to_le_bytes());
@@ -246,11 +300,12 @@ impl Draft {
     /// The body as it is written, in parts.
     pub fn body_parts<'a>(&'a self, parts: &mut Vec<&'a [u8]>) {
         const ZEROS: [u8; ALIGNMENT as usize] = [0; ALIGNMENT as usize];
-        for batch in &self.body.batches {
+        let Some(vectors) = &self.body.rows else { return };
+        for (_, rows) in self.body.ranges() {
             let mut length = 0;
-            for chunk in batch.rows.chunks() {
-                length += size_of_val(chunk) as u64;
-                parts.push(bytemuck::cast_slice(chunk));
+            for piece in vectors.pieces(rows) {
+                length += size_of_val(piece) as u64;
+                parts.push(bytemuck::cast_slice(piece));
             }
             let padding = usize::try_from(align(length) - length).unwrap_or_default();
             if padding > 0 {
@@ -273,18 +328,24 @@ mod tests {
     }
 
     fn draft() -> Draft {
-        let batch = |source_id: &str, metadata: Option<&[u8]>, count| DraftBatch {
+        let batch = |source_id: &str, metadata: Option<&[u8]>, row_count| DraftBatch {
             source_id: source_id.to_owned(),
             metadata: metadata.map(<[u8]>::to_vec),
-            rows: rows(17, count, count as f32),
+            row_count,
+            continues: row_count == 3,
         };
+        let ids = (0..2002).map(|row| format!("chunk {row}")).collect();
         Draft {
             sub_tenant: 4,
             name: Some("new".to_owned()),
             dimension: 17,
             first_row: 100,
             deaths: vec![RowRange { first: 3, count: 4 }, RowRange { first: 50, count: 1 }],
-            body: DraftBody::new(vec![batch("é", Some(b"{\"a\": 1.0}"), 3), batch("b", None, 1999)]),
+            body: DraftBody::new(
+                rows(17, 2002, 5.0),
+                Some(Arc::new(ids)),
+                vec![batch("é", Some(b"{\"a\": 1.0}"), 3), batch("b", None, 1999)],
+            ),
             ..Draft::bare(Kind::Upload, 42)
         }
     }
@@ -307,6 +368,10 @@ mod tests {
         assert_eq!((first.source_id, first.metadata), ("é", Some(&b"{\"a\": 1.0}"[..])));
         let second = record.batch(1).unwrap();
         assert_eq!((second.first_row, second.row_count, second.metadata), (103, 1999, None));
+        assert_eq!((first.continues, second.continues), (true, false));
+        let ids: Vec<&str> =
+            [first, second].iter().flat_map(|batch| batch.chunk_ids.unwrap().iter()).collect();
+        assert_eq!(ids, draft.body.chunk_ids().unwrap().iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(second.body_offset % ALIGNMENT, 0);
         assert!(record.batch(2).is_none());
     }
@@ -320,12 +385,8 @@ mod tests {
         assert_eq!(body.len() as u64, draft.body.length());
         let blocks: Vec<u32> = body.chunks(65536).map(crc32c).collect();
         assert_eq!(draft.body.blocks, blocks);
-        let plain: Vec<u8> = draft
-            .body
-            .batches()
-            .iter()
-            .flat_map(|batch| batch.rows.chunks().flat_map(bytemuck::cast_slice::<f32, u8>).copied())
-            .collect();
+        let rows = draft.body.rows().unwrap();
+        let plain: Vec<u8> = rows.chunks().flat_map(bytemuck::cast_slice::<f32, u8>).copied().collect();
         assert_eq!(draft.body.digest(), crc32c(&plain));
     }
 

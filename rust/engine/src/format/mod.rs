@@ -2,6 +2,7 @@
 //! It knows offsets and checksums; it does not know files, or what a record means for a search.
 
 pub mod checksum;
+pub mod chunk_ids;
 pub mod draft;
 pub mod name;
 pub mod record;

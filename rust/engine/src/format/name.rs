@@ -16,7 +16,7 @@ fn check(field: &'static str, id: &str, longest: usize) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::InvalidId { field, reason })
+    Err(Error::InvalidId { field, reason, row: None })
 }
 
 /// Checks a `tenant_id`.

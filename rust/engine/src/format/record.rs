@@ -1,6 +1,7 @@
 //! A record's header as it lies in the log, checked before anything of it is believed.
 
 use super::checksum::Seed;
+use super::chunk_ids::ChunkIds;
 use super::{ALIGNMENT, FORMAT_VERSION, RowRange, read_u16, read_u32, read_u64};
 
 /// `INGR`, the first four bytes of every record.
@@ -58,6 +59,8 @@ impl Kind {
 pub const BATCH_HAS_METADATA: u16 = 1;
 /// A batch carries explicit chunk ids.
 pub const BATCH_HAS_CHUNK_IDS: u16 = 2;
+/// The batch adds to a source that is there: what it does not replace stays, metadata included.
+pub const BATCH_CONTINUES: u16 = 4;
 
 /// The fixed part of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,8 +180,10 @@ pub struct BatchEntry<'a> {
     pub source_id: &'a str,
     /// JSON text exactly as it was sent.
     pub metadata: Option<&'a [u8]>,
-    /// Explicit chunk ids, encoded.
-    pub chunk_ids: Option<&'a [u8]>,
+    /// Explicit chunk ids; without, they are computed.
+    pub chunk_ids: Option<ChunkIds<'a>>,
+    /// Whether it adds to a source that was there, whose metadata stays unless it has its own.
+    pub continues: bool,
 }
 
 impl<'a> Record<'a> {
@@ -257,16 +262,22 @@ impl<'a> Record<'a> {
         let metadata_at = source_at + source_length;
         let chunk_ids_at = metadata_at + metadata_length;
         let metadata = self.bytes.get(metadata_at..chunk_ids_at)?;
-        let chunk_ids = self.bytes.get(chunk_ids_at..chunk_ids_at + chunk_ids_length)?;
+        let row_count = read_u32(entry, 24);
+        let chunk_ids = if flags & BATCH_HAS_CHUNK_IDS == 0 {
+            None
+        } else {
+            Some(ChunkIds::read(self.bytes.get(chunk_ids_at..chunk_ids_at + chunk_ids_length)?, row_count)?)
+        };
         Some(BatchEntry {
             first_row: read_u64(entry, 0),
             birth: read_u64(entry, 8),
             body_offset: read_u64(entry, 16),
-            row_count: read_u32(entry, 24),
+            row_count,
             first_index: read_u32(entry, 28),
             source_id: std::str::from_utf8(self.bytes.get(source_at..metadata_at)?).ok()?,
             metadata: (flags & BATCH_HAS_METADATA != 0).then_some(metadata),
-            chunk_ids: (flags & BATCH_HAS_CHUNK_IDS != 0).then_some(chunk_ids),
+            chunk_ids,
+            continues: flags & BATCH_CONTINUES != 0,
         })
     }
 

@@ -68,5 +68,6 @@ fn folder_behind(cursor: &str) -> Result<String> {
     name.ok_or_else(|| Error::InvalidId {
         field: "cursor",
         reason: "is none that this server made: send it as it came, or none to begin anew".to_owned(),
+        row: None,
     })
 }

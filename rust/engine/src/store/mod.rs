@@ -269,12 +269,12 @@ impl Store {
             });
         }
         check_queries(queries, tenant.metric())?;
-        let found = tenant.search(name, queries, search.options, interrupt)?;
+        let (found, lsn) = tenant.search(name, queries, search.options, interrupt)?;
         interrupt()?;
         Ok(found
             .into_iter()
             .map(|found| {
-                let mut hits = Hits::new(Arc::clone(&tenant), found);
+                let mut hits = Hits::new(Arc::clone(&tenant), found, lsn);
                 if let Some(threshold) = search.score_threshold {
                     hits.retain(|found| exact::score(tenant.metric(), found.distance) >= threshold);
                 }
@@ -320,7 +320,8 @@ impl Store {
         let name = sub_tenant_name(sub_tenant)?;
         let tenant = self.tenants.get(tenant_id)?;
         let (found, bookmark) = tenant.page(name, selector, limit, cursor)?;
-        Ok((Hits::new(tenant, found), bookmark))
+        let lsn = bookmark.lsn();
+        Ok((Hits::new(tenant, found, lsn), bookmark))
     }
 
     /// How far the graph has come with each source; `None` for one that has no row.

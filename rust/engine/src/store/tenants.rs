@@ -354,16 +354,7 @@ mod tests {
         for tenant in ["held", "a", "b", "c", "d"] {
             let mut rows = Rows::new(Dimension::new(2).unwrap());
             rows.extend(&[1.0, 2.0]);
-            let upload = Upload {
-                sub_tenant: None,
-                source_id: "s".to_owned(),
-                rows,
-                metadata: None,
-                upsert: true,
-                dry_run: false,
-                digest: None,
-            };
-            store.insert(tenant, upload).unwrap();
+            store.insert(tenant, Upload::matrix("s".to_owned(), rows)).unwrap();
             held.get_or_insert_with(|| store.get(tenant, None, None, 1).unwrap());
         }
         assert_eq!(store.tenants.opened().len(), 2);
@@ -387,16 +378,7 @@ mod tests {
         for first in (0..ROWS).step_by(2000) {
             let mut rows = Rows::new(Dimension::new(4).unwrap());
             (first..first + 2000).for_each(|number| rows.extend(&row(number)));
-            let upload = Upload {
-                sub_tenant: None,
-                source_id: format!("s{first}"),
-                rows,
-                metadata: None,
-                upsert: true,
-                dry_run: false,
-                digest: None,
-            };
-            store.insert("a", upload).unwrap();
+            store.insert("a", Upload::matrix(format!("s{first}"), rows)).unwrap();
         }
         assert!(store.wait_indexed("a", None, &|| Ok(())).unwrap());
         store.close().unwrap();
@@ -413,7 +395,7 @@ mod tests {
         for number in [0, 5000, ROWS - 1] {
             let mut queries = Rows::new(Dimension::new(4).unwrap());
             queries.extend(&row(number));
-            let found = tenant.search("default", &queries, options, &|| Ok(())).unwrap();
+            let (found, _) = tenant.search("default", &queries, options, &|| Ok(())).unwrap();
             assert_eq!(found[0][0].row, number as u64);
         }
         let generation = collection.generation();

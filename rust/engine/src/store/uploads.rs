@@ -82,9 +82,10 @@ impl Store {
         if let Err(refused) = self.check() {
             return completion(Err(refused));
         }
+        let creates = upload.creates();
         let tenant = match self.tenants.get(tenant_id) {
             Ok(tenant) => tenant,
-            Err(Error::TenantNotFound) if self.tenants.auto_create => {
+            Err(Error::TenantNotFound) if creates && self.tenants.auto_create => {
                 match self.tenants.create_with(tenant_id, upload) {
                     Ok(tenants::Made::Tenant(inserted)) => return completion(Ok(inserted)),
                     Ok(tenants::Made::AlreadyThere(tenant, upload)) => {

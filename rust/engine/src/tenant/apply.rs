@@ -26,25 +26,17 @@ impl Tenant {
                 let numbers = self.catalogue.add(record, position, written)?;
                 for &number in &numbers {
                     collection.append(self.catalogue.batch(number).rows(), number);
+                    // Before the rows that they are taken from die: whoever looks for an id finds one or both.
+                    self.catalogue.name_rows(number)?;
                 }
-                self.kill(&collection, record);
-                if header.death_count > 0 {
-                    for &number in &numbers {
-                        self.forget_dead(&collection, number);
-                    }
-                }
+                self.kill(&collection, record)?;
                 *next_row = (*next_row).max(header.first_row + u64::from(header.row_count));
             }
             Kind::Delete => {
                 let Some(collection) = self.collection(header.sub_tenant) else {
                     return Err(corrupt(position, "deletes from a sub-tenant that does not exist"));
                 };
-                self.kill(&collection, record);
-                for rows in record.deaths() {
-                    for number in collection.batches_in(rows) {
-                        self.forget_dead(&collection, number);
-                    }
-                }
+                self.kill(&collection, record)?;
             }
             Kind::Drop => {
                 if !self.remove_collection(header.sub_tenant) {
@@ -57,16 +49,25 @@ impl Tenant {
         Ok(())
     }
 
-    fn kill(&self, collection: &Collection, record: &Record<'_>) {
+    fn kill(&self, collection: &Collection, record: &Record<'_>) -> Result<()> {
+        let mut touched: Vec<u32> = Vec::new();
         for rows in record.deaths() {
             collection.kill(rows, record.header.lsn);
+            for number in collection.batches_in(rows) {
+                self.catalogue.forget_names(number, rows)?;
+                touched.push(number);
+            }
         }
+        self.forget_dead(collection, touched);
+        Ok(())
     }
 
-    pub(super) fn forget_dead(&self, collection: &Collection, number: u32) {
-        self.catalogue.forget(number, |batch| {
-            batch.sub_tenant == collection.sub_tenant() && collection.living(batch.rows()).is_empty()
-        });
+    /// Forgets those of `numbers` that have no row left.
+    pub(super) fn forget_dead(&self, collection: &Collection, mut numbers: Vec<u32>) {
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.retain(|&number| !collection.lives(self.catalogue.batch(number).rows()));
+        self.catalogue.forget(&numbers);
     }
 
     /// The collection that an upload goes to, made with its first.

@@ -2,12 +2,14 @@
 //! later only. One that does not fit in every respect is ignored: the log has it all.
 
 mod fields;
+mod names;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use fields::{Reader, Writer};
+use names::SavedNames;
 
 use super::{CommitState, Head, LOG, Surroundings, Tenant};
 use crate::catalogue::{Batch, Catalogue};
@@ -32,6 +34,7 @@ pub(super) struct Checkpoint {
     next_sub_tenant: u32,
     batches: Vec<(Batch, u32)>,
     collections: Vec<SavedCollection>,
+    names: SavedNames,
 }
 
 struct SavedCollection {
@@ -125,8 +128,10 @@ impl Tenant {
                 saved.u64(range.count);
             }
         }
+        // A source's metadata may be with a batch that has no row left.
+        let holders = names::holders(&self.catalogue, end.lsn, &mut batches, &mut places);
         writer.u32(u32::try_from(batches.len()).unwrap_or(u32::MAX));
-        for number in batches {
+        for &number in &batches {
             let batch = self.catalogue.batch(number);
             for number in [
                 batch.first_row,
@@ -152,6 +157,7 @@ impl Tenant {
         }
         writer.u32(u32::try_from(captured.collections.len()).unwrap_or(u32::MAX));
         writer.append(saved);
+        names::write(&mut writer, &self.catalogue, &batches, &holders)?;
         writer.u32(captured.next_sub_tenant);
         let content = writer.finish();
         let sum = crc32c(&content).to_le_bytes();
@@ -220,10 +226,11 @@ impl Checkpoint {
         let collections = (0..reader.u32()?)
             .map(|_| SavedCollection::read(&mut reader, batches.len()))
             .collect::<Option<Vec<_>>>()?;
+        let names = SavedNames::read(&mut reader, &batches)?;
         // Not there before sub-tenants could be deleted.
         let next_sub_tenant = reader.u32().unwrap_or_default();
         let end = Checkpointed { position, lsn, epoch };
-        Some(Self { incarnation, head, end, next_row, next_sub_tenant, batches, collections })
+        Some(Self { incarnation, head, end, next_row, next_sub_tenant, batches, collections, names })
     }
 
     /// Opens the tenant from here on.
@@ -245,16 +252,23 @@ impl Checkpoint {
         let catalogue = Arc::new(Catalogue::new(Arc::clone(log.segments()), self.incarnation));
         let lsn = self.end.lsn;
         let tenant = Tenant::assemble(surroundings, directory, self.head, catalogue, log, lsn, self.next_row);
-        tenant.catalogue.reserve(self.batches.len());
-        let numbers: Vec<u32> =
-            self.batches.into_iter().map(|(batch, blocks)| tenant.catalogue.restore(batch, blocks)).collect();
+        let mut listed = vec![false; self.batches.len()];
+        for &(_, place) in self.collections.iter().flat_map(|saved| &saved.spans) {
+            listed[place as usize] = true;
+        }
+        tenant.catalogue.reserve(self.batches.len(), self.names.count());
+        for (place, (batch, blocks)) in (0..).zip(self.batches) {
+            // They get the numbers of their places.
+            let (holder, explicit) = (self.names.holder(place), self.names.hashes(place).is_some());
+            let batch = Batch { explicit, ..batch };
+            tenant.catalogue.restore(batch, blocks, holder, listed[place as usize]);
+        }
         for saved in self.collections {
             // When the dead died is not known any more, but that it was by the checkpoint.
             let exact_from = if saved.dead.is_empty() { saved.generation } else { lsn };
             let generation = Generation::restored(saved.generation, exact_from);
             let mut batches: Vec<u32> = Vec::new();
-            for (rows, place) in saved.spans {
-                let number = numbers[place as usize];
+            for (rows, number) in saved.spans {
                 generation.spans.push(rows, number);
                 batches.push(number);
             }
@@ -262,11 +276,16 @@ impl Checkpoint {
                 generation.kill(rows, lsn);
             }
             let collection = tenant.add_collection(saved.number, saved.name, saved.dimension, generation);
-            if !saved.dead.is_empty() {
-                batches.dedup();
-                for number in batches {
-                    tenant.forget_dead(&collection, number);
+            batches.dedup();
+            for &number in &batches {
+                if let Some(hashes) = self.names.hashes(number) {
+                    for rows in collection.living(tenant.catalogue.batch(number).rows()) {
+                        tenant.catalogue.restore_names(number, rows, hashes);
+                    }
                 }
+            }
+            if !saved.dead.is_empty() {
+                tenant.forget_dead(&collection, batches);
             }
         }
         {
@@ -292,6 +311,10 @@ fn batch(reader: &mut Reader<'_>) -> Option<(Batch, u32)> {
         entry: reader.u32()?,
         dimension: u16::try_from(reader.u32()?).ok()?,
         first_bit: 0,
+        // Settled when it is restored.
+        source: 0,
+        previous: 0,
+        explicit: false,
     };
     Some((batch, reader.u32()?))
 }

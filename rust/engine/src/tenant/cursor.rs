@@ -80,6 +80,7 @@ impl Sent {
         let bytes: [u8; CONTENT + PROOF] = token::read(text).ok_or_else(|| Error::InvalidId {
             field: "cursor",
             reason: "is none that this server made: send it as it came, or none to begin anew".to_owned(),
+            row: None,
         })?;
         if bytes[..QUESTION] != question.0 { Err(Error::CursorOfAnother) } else { Ok(Self(bytes)) }
     }

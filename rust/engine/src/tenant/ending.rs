@@ -41,11 +41,16 @@ impl Tenant {
     }
 
     fn forget(&self, collection: &Collection) {
-        let number = collection.sub_tenant();
         let generation = collection.generation();
-        for span in (0..generation.spans.len()).map_while(|index| generation.spans.get(index)) {
-            self.catalogue.forget(span.batch, |batch| batch.sub_tenant == number);
+        let spans = (0..generation.spans.len()).map_while(|index| generation.spans.get(index));
+        let mut numbers: Vec<u32> = spans.map(|span| span.batch).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        for &number in &numbers {
+            // One that cannot be read stays, and costs a few bytes: nobody asks for it under this number again.
+            let _ = self.catalogue.forget_names(number, self.catalogue.batch(number).rows());
         }
+        self.catalogue.forget(&numbers);
     }
 
     /// The tenant is deleted: waits for what is in flight, and refuses what comes later as if it were not there. When

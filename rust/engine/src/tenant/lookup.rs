@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Selector, Tenant};
-use crate::catalogue::Batch;
 use crate::collection::{Collection, Found, View};
 use crate::error::Result;
-use crate::format::name::{chunk_id, parse_chunk_id};
+use crate::format::name::{chunk_id as computed_id, parse_chunk_id};
 
 /// One row that was found, with what the log says of it.
 pub struct Hit<'a> {
@@ -16,7 +15,7 @@ pub struct Hit<'a> {
     pub source_id: &'a str,
     /// Its id.
     pub chunk_id: String,
-    /// JSON text exactly as it was sent.
+    /// Its source's metadata: JSON text exactly as it was sent.
     pub metadata: Option<&'a [u8]>,
     /// Its distance, if it was searched for.
     pub distance: f32,
@@ -28,6 +27,8 @@ pub struct Hit<'a> {
 pub struct Hits {
     tenant: Arc<Tenant>,
     found: Vec<Found>,
+    /// LSN of the view they were found in.
+    lsn: u64,
 }
 
 /// How far the graph has come with a source.
@@ -57,9 +58,9 @@ pub struct TenantStats {
 }
 
 impl Hits {
-    /// `found` in `tenant`.
-    pub const fn new(tenant: Arc<Tenant>, found: Vec<Found>) -> Self {
-        Self { tenant, found }
+    /// `found` in a view of `tenant` at `lsn`.
+    pub const fn new(tenant: Arc<Tenant>, found: Vec<Found>, lsn: u64) -> Self {
+        Self { tenant, found, lsn }
     }
 
     /// How many.
@@ -104,13 +105,21 @@ impl Hits {
         for found in &self.found {
             let batch = catalogue.batch(found.batch);
             let entry = catalogue.entry(batch)?;
-            let index = batch.index_of(found.row);
-            let vector = catalogue.rows(batch, index - batch.first_index, 1)?;
+            let offset = batch.offset_of(found.row);
+            let chunk_id = match entry.chunk_ids {
+                None => computed_id(entry.source_id, batch.index_of(found.row)),
+                Some(_) => catalogue.chunk_id(batch, offset)?.to_owned(),
+            };
+            let metadata = match catalogue.metadata_holder(found.batch, self.lsn) {
+                holder if holder == found.batch => entry.metadata,
+                holder => catalogue.entry(catalogue.batch(holder))?.metadata,
+            };
+            let vector = catalogue.rows(batch, offset, 1)?;
             catalogue.check_medium(batch)?;
             let more = visit(Hit {
                 source_id: entry.source_id,
-                chunk_id: chunk_id(entry.source_id, index),
-                metadata: entry.metadata,
+                chunk_id,
+                metadata,
                 distance: found.distance,
                 vector,
             })?;
@@ -137,34 +146,37 @@ impl Tenant {
                 (view, found)
             }
             Some(Selector::Source(id)) => {
-                let (view, batches) = self.view_of(collection, &[id])?;
-                let batches = batches.into_values().flatten().map(|(number, batch)| {
+                let sources = [id.as_str()];
+                let (view, candidates) =
+                    self.view_of(collection, Names { sources: &sources, chunk_ids: &[] })?;
+                let batches =
+                    candidates.batches_of(id).iter().map(|&number| (number, self.catalogue.batch(number)));
+                let rows = batches.flat_map(|(number, batch)| {
                     (batch.rows().first..batch.rows().end()).map(move |row| Found {
                         row,
                         batch: number,
                         distance: 0.0,
                     })
                 });
-                let found = batches.flatten().filter(|found| view.has(found.row)).take(most).collect();
+                let found = rows.filter(|found| view.has(found.row)).take(most).collect();
                 (view, found)
             }
             Some(Selector::Chunks(ids)) => {
-                let named: Vec<(&str, u32)> = ids.iter().filter_map(|id| parse_chunk_id(id)).collect();
-                let sources: Vec<&str> = named.iter().map(|&(source, _)| source).collect();
-                let (view, batches) = self.view_of(collection, &sources)?;
-                let found = named.iter().filter_map(|(source, index)| {
-                    let of_source = batches.get(source)?;
-                    of_source.iter().find_map(|(number, batch)| {
+                let sources: Vec<&str> =
+                    ids.iter().filter_map(|id| parse_chunk_id(id)).map(|(source, _)| source).collect();
+                let (view, candidates) =
+                    self.view_of(collection, Names { sources: &sources, chunk_ids: ids })?;
+                let named = candidates.rows.iter().flatten().copied();
+                let computed = ids.iter().filter_map(|id| parse_chunk_id(id)).flat_map(|(source, index)| {
+                    candidates.batches_of(source).iter().filter_map(move |&number| {
+                        let batch = self.catalogue.batch(number);
                         let behind = index.checked_sub(batch.first_index)?;
-                        let row = batch.first_row + u64::from(behind);
-                        (behind < batch.row_count && view.has(row)).then_some(Found {
-                            row,
-                            batch: *number,
-                            distance: 0.0,
-                        })
+                        (!batch.explicit && behind < batch.row_count)
+                            .then(|| (number, batch.first_row + u64::from(behind)))
                     })
                 });
-                let found = found.collect();
+                let rows = named.chain(computed).filter(|&(_, row)| view.has(row));
+                let found = rows.map(|(batch, row)| Found { row, batch, distance: 0.0 }).collect();
                 (view, found)
             }
         };
@@ -173,34 +185,48 @@ impl Tenant {
         Ok((view, found))
     }
 
-    /// The batches of some sources and a view that goes with them. An overwrite that is being applied is waited for
+    /// What some names may stand for, and a view that goes with it. An overwrite that is being applied is waited for
     /// (microseconds), since it has already taken the place of what it replaces; one that came between the look at
-    /// the batches and the view is looked at again.
-    fn view_of<'a>(&'a self, collection: &Collection, sources: &[&'a str]) -> Result<(View, Sources<'a>)> {
+    /// the names and the view is looked at again.
+    fn view_of<'a>(&self, collection: &Collection, names: Names<'a>) -> Result<(View, Candidates<'a>)> {
+        let mut candidates = self.candidates(collection, names)?;
         loop {
-            let mut batches = Sources::new();
-            let mut youngest = 0;
-            for &source in sources {
-                if batches.contains_key(source) {
-                    continue;
-                }
-                let numbers = self.catalogue.batches_of(collection.sub_tenant(), source)?;
-                let of_source: Vec<(u32, &Batch)> =
-                    numbers.into_iter().map(|number| (number, self.catalogue.batch(number))).collect();
-                youngest = of_source.iter().map(|(_, batch)| batch.birth).fold(youngest, u64::max);
-                batches.insert(source, of_source);
-            }
             let view = collection.view();
-            let mut unchanged = youngest <= view.lsn();
-            for (source, of_source) in &batches {
-                let numbers = self.catalogue.batches_of(collection.sub_tenant(), source)?;
-                unchanged &= numbers.into_iter().eq(of_source.iter().map(|&(number, _)| number));
+            let again = self.candidates(collection, names)?;
+            if again == candidates && self.youngest(&candidates) <= view.lsn() {
+                return Ok((view, candidates));
             }
-            if unchanged {
-                return Ok((view, batches));
-            }
+            candidates = again;
             std::thread::yield_now();
         }
+    }
+
+    fn candidates<'a>(&self, collection: &Collection, names: Names<'a>) -> Result<Candidates<'a>> {
+        let sub_tenant = collection.sub_tenant();
+        let mut candidates = Candidates::default();
+        for &source in names.sources {
+            if !candidates.batches.contains_key(source) {
+                let numbers = if names.chunk_ids.is_empty() {
+                    self.catalogue.batches_of(sub_tenant, source)?
+                } else {
+                    self.catalogue.matrices_of(sub_tenant, source)?
+                };
+                candidates.batches.insert(source, numbers);
+            }
+        }
+        if !self.catalogue.has_no_names() {
+            let rows = names.chunk_ids.iter().map(|id| self.catalogue.rows_named(sub_tenant, id));
+            candidates.rows = rows.collect::<Result<_>>()?;
+        }
+        Ok(candidates)
+    }
+
+    /// LSN at which the last of some candidates was born.
+    fn youngest(&self, candidates: &Candidates<'_>) -> u64 {
+        let of_sources = candidates.batches.values().flatten();
+        let of_rows = candidates.rows.iter().flatten().map(|(number, _)| number);
+        let births = of_sources.chain(of_rows).map(|&number| self.catalogue.batch(number).birth);
+        births.max().unwrap_or(0)
     }
 
     /// How far the graph has come with a source; `None` when it has no row.
@@ -237,4 +263,23 @@ impl Tenant {
     }
 }
 
-type Sources<'a> = HashMap<&'a str, Vec<(u32, &'a Batch)>>;
+/// Names to look for: all of some sources, or some chunks and the sources whose computed ids they could be.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    sources: &'a [&'a str],
+    chunk_ids: &'a [String],
+}
+
+/// What names may stand for.
+#[derive(Default, PartialEq, Eq)]
+struct Candidates<'a> {
+    batches: HashMap<&'a str, Vec<u32>>,
+    /// For each explicit id the rows that may have it, with their batches.
+    rows: Vec<Vec<(u32, u64)>>,
+}
+
+impl Candidates<'_> {
+    fn batches_of(&self, source_id: &str) -> &[u32] {
+        self.batches.get(source_id).map_or(&[], Vec::as_slice)
+    }
+}

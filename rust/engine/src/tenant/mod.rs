@@ -4,9 +4,12 @@
 mod apply;
 mod checkpoint;
 mod commit;
+mod conflicts;
 mod cursor;
 mod ending;
+mod foreseen;
 mod lookup;
+mod overlay;
 mod page;
 mod sequencer;
 mod sources;
@@ -16,7 +19,7 @@ pub use lookup::{Hit, Hits, SourceStatus, TenantStats};
 pub use page::Bookmark;
 pub use sources::SourceRows;
 pub(crate) use upload::ValidUpload;
-pub use upload::{Deleted, Inserted, Selector, Upload, sub_tenant_name};
+pub use upload::{Content, Deleted, Document, Inserted, Selector, Upload, sub_tenant_name};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -385,7 +388,7 @@ impl Tenant {
         }
     }
 
-    /// The rows nearest to each query in a sub-tenant, best first; all at one snapshot.
+    /// The rows nearest to each query in a sub-tenant, best first; all at one snapshot, whose LSN comes with them.
     ///
     /// # Errors
     /// [`Error::SubTenantNotFound`]; [`Error::DimensionMismatch`]; [`Error::CorruptData`]; what `interrupt` returns.
@@ -395,8 +398,10 @@ impl Tenant {
         queries: &Rows,
         options: SearchOptions,
         interrupt: &dyn Fn() -> Result<()>,
-    ) -> Result<Vec<Vec<Found>>> {
-        let Some(collection) = self.existing(sub_tenant)? else { return Ok(vec![Vec::new(); queries.len()]) };
+    ) -> Result<(Vec<Vec<Found>>, u64)> {
+        let Some(collection) = self.existing(sub_tenant)? else {
+            return Ok((vec![Vec::new(); queries.len()], 0));
+        };
         if !options.exact {
             collection.load_codes();
         }

@@ -18,6 +18,11 @@ pub struct Bookmark {
 }
 
 impl Bookmark {
+    /// LSN of the view that the page shows.
+    pub const fn lsn(&self) -> u64 {
+        self.lsn
+    }
+
     /// Whether there is more behind the page.
     pub const fn is_needed(&self) -> bool {
         self.next.is_some()
@@ -106,18 +111,30 @@ impl Tenant {
         most: usize,
     ) -> Result<Vec<Found>> {
         let wanted = Wanted::of(selector);
-        let hashes = wanted.sources().map(|source| self.catalogue.hash(collection.sub_tenant(), source));
+        let hashes =
+            wanted.sources().into_iter().map(|source| self.catalogue.hash(collection.sub_tenant(), source));
         let hashes: HashSet<u64> = hashes.collect();
         let mut found = Vec::new();
         for span in view.spans_from(row) {
             let batch = self.catalogue.batch(span.batch);
-            if !wanted.is_all() && !hashes.contains(&batch.source_hash) {
+            // An explicit id may be in any batch that has such.
+            let may_have = wanted.names_rows() && batch.explicit;
+            if !wanted.is_all() && !may_have && !hashes.contains(&batch.source_hash) {
                 continue;
             }
-            let entry = if wanted.is_all() { None } else { Some(self.catalogue.entry(batch)?) };
+            let source_id = if wanted.is_all() { "" } else { self.catalogue.entry(batch)?.source_id };
             for one in view.rows_in(span) {
-                let index = batch.index_of(one.row);
-                if entry.is_none_or(|entry| wanted.has(entry.source_id, index)) {
+                let has = match &wanted {
+                    Wanted::All => true,
+                    Wanted::Source(source) => *source == source_id,
+                    Wanted::Chunks { ids, .. } if batch.explicit => {
+                        ids.contains(self.catalogue.chunk_id(batch, batch.offset_of(one.row))?)
+                    }
+                    Wanted::Chunks { computed, .. } => computed
+                        .get(source_id)
+                        .is_some_and(|indices| indices.contains(&batch.index_of(one.row))),
+                };
+                if has {
                     found.push(one);
                     if found.len() >= most {
                         return Ok(found);
@@ -147,25 +164,25 @@ impl Bookmark {
 /// What a selector wants, to be asked row by row.
 enum Wanted<'a> {
     All,
-    /// Source -> the rows of it, by their index; `None` is all.
-    Some(HashMap<&'a str, Option<HashSet<u32>>>),
+    Source(&'a str),
+    Chunks {
+        ids: HashSet<&'a str>,
+        /// Source -> the indices of its rows that have one of the ids, if computed.
+        computed: HashMap<&'a str, HashSet<u32>>,
+    },
 }
 
 impl<'a> Wanted<'a> {
     fn of(selector: Option<&'a Selector>) -> Self {
         match selector {
             None => Self::All,
-            Some(Selector::Source(id)) => Self::Some(HashMap::from([(id.as_str(), None)])),
+            Some(Selector::Source(id)) => Self::Source(id),
             Some(Selector::Chunks(ids)) => {
-                let mut wanted: HashMap<&str, Option<HashSet<u32>>> = HashMap::new();
+                let mut computed: HashMap<&str, HashSet<u32>> = HashMap::new();
                 for (source, index) in ids.iter().filter_map(|id| parse_chunk_id(id)) {
-                    wanted.entry(source).or_insert_with(|| Some(HashSet::new())).iter_mut().for_each(
-                        |indices| {
-                            indices.insert(index);
-                        },
-                    );
+                    computed.entry(source).or_default().insert(index);
                 }
-                Self::Some(wanted)
+                Self::Chunks { ids: ids.iter().map(String::as_str).collect(), computed }
             }
         }
     }
@@ -174,20 +191,16 @@ impl<'a> Wanted<'a> {
         matches!(self, Self::All)
     }
 
-    fn sources(&self) -> impl Iterator<Item = &'a str> {
-        let some = match self {
-            Self::All => None,
-            Self::Some(wanted) => Some(wanted.keys().copied()),
-        };
-        some.into_iter().flatten()
+    const fn names_rows(&self) -> bool {
+        matches!(self, Self::Chunks { .. })
     }
 
-    fn has(&self, source: &str, index: u32) -> bool {
+    /// The sources whose batches may have what is wanted, those with explicit ids apart.
+    fn sources(&self) -> Vec<&'a str> {
         match self {
-            Self::All => true,
-            Self::Some(wanted) => wanted
-                .get(source)
-                .is_some_and(|indices| indices.as_ref().is_none_or(|some| some.contains(&index))),
+            Self::All => Vec::new(),
+            Self::Source(source) => vec![source],
+            Self::Chunks { computed, .. } => computed.keys().copied().collect(),
         }
     }
 }

@@ -1,86 +1,20 @@
 //! Deciding what a request does, in order: against the catalogue plus the records in flight.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
-use super::upload::{Deleted, Inserted, Selector, ValidUpload, check_dimension};
+use super::conflicts::{Decision, vectors};
+use super::foreseen::{Ending, ranges};
+use super::overlay::{Overlay, summary};
+use super::upload::{Deleted, Form, Inserted, Selector, ValidUpload, check_dimension};
 use super::{Completion, Tenant};
 use crate::error::{Error, Result};
+use crate::format::RowRange;
 use crate::format::draft::{Draft, DraftBody};
 use crate::format::name::parse_chunk_id;
 use crate::format::record::Kind;
-use crate::format::{RowRange, checksum};
 use crate::limits::DEFAULT_SUB_TENANT;
 use crate::vector::Dimension;
-
-/// Rows of a source with the index that the first of them has in its upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct LiveRange {
-    rows: RowRange,
-    first_index: u32,
-}
-
-/// What is known of a source at the end of the queue.
-#[derive(Clone, Debug, Default)]
-struct LiveSource {
-    ranges: Vec<LiveRange>,
-    /// Digest of rows and metadata, when the source is one whole upload.
-    identity: Option<Identity>,
-}
-
-/// What makes an upload the same as another: rows, their CRC-32C, dimension, and metadata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    digest: u32,
-    rows: u64,
-    dimension: u16,
-    metadata: Option<(usize, u32)>,
-}
-
-impl Identity {
-    fn metadata(text: Option<&[u8]>) -> Option<(usize, u32)> {
-        text.map(|text| (text.len(), checksum::crc32c(text)))
-    }
-}
-
-impl LiveSource {
-    fn rows(&self) -> u64 {
-        self.ranges.iter().map(|range| range.rows.count).sum()
-    }
-
-    fn row_of(&self, index: u32) -> Option<u64> {
-        self.ranges.iter().find_map(|range| {
-            let behind = u64::from(index.checked_sub(range.first_index)?);
-            (behind < range.rows.count).then(|| range.rows.first + behind)
-        })
-    }
-
-    fn remove(&mut self, row: u64) {
-        let Some(at) =
-            self.ranges.iter().position(|range| (range.rows.first..range.rows.end()).contains(&row))
-        else {
-            return;
-        };
-        let range = self.ranges.remove(at);
-        // Narrowing is safe: fewer than the rows of one upload.
-        #[allow(clippy::cast_possible_truncation)]
-        let before = (row - range.rows.first) as u32;
-        let behind = RowRange { first: row + 1, count: range.rows.end() - row - 1 };
-        if behind.count > 0 {
-            self.ranges.insert(at, LiveRange { rows: behind, first_index: range.first_index + before + 1 });
-        }
-        if before > 0 {
-            let rows = RowRange { first: range.rows.first, count: before.into() };
-            self.ranges.insert(at, LiveRange { rows, first_index: range.first_index });
-        }
-        self.identity = None;
-    }
-}
-
-/// A source that a record in flight touches.
-struct Pending {
-    lsn: u64,
-    source: LiveSource,
-}
 
 /// A request in the queue.
 pub(super) struct Queued {
@@ -102,7 +36,7 @@ pub(super) struct Sequencer {
     dimension: Option<Dimension>,
     sub_tenants: HashMap<String, u32>,
     next_sub_tenant: u32,
-    pending: HashMap<(u32, String), Pending>,
+    pub(super) overlay: Overlay,
 }
 
 impl Sequencer {
@@ -117,7 +51,7 @@ impl Sequencer {
             dimension: applied.dimension,
             sub_tenants: applied.sub_tenants.clone(),
             next_sub_tenant: applied.next_sub_tenant,
-            pending: HashMap::new(),
+            overlay: Overlay::default(),
         }
     }
 
@@ -129,9 +63,9 @@ impl Sequencer {
         failed
     }
 
-    /// Records up to `lsn` are applied: the catalogue knows their sources.
+    /// Records up to `lsn` are applied: the catalogue knows what they changed.
     pub(super) fn applied(&mut self, lsn: u64) {
-        self.pending.retain(|_, pending| pending.lsn > lsn);
+        self.overlay.applied(lsn);
     }
 }
 
@@ -164,51 +98,73 @@ impl Tenant {
     fn decide_upload(
         &self,
         sequencer: &mut Sequencer,
-        upload: ValidUpload,
+        mut upload: ValidUpload,
     ) -> Result<(Option<Draft>, Inserted)> {
         sequencer.check_open()?;
         check_dimension(sequencer.dimension, upload.dimension)?;
-        let [batch] = upload.body.batches() else {
-            return Err(Error::EmptyEmbeddings { field: "embeddings" });
-        };
-        let source_id = batch.source_id.clone();
-        // At most 3024 columns.
-        #[allow(clippy::cast_possible_truncation)]
-        let dimension = upload.dimension.get() as u16;
-        let identity = Identity {
-            digest: upload.body.digest(),
-            rows: upload.rows as u64,
-            dimension,
-            metadata: Identity::metadata(batch.metadata.as_deref()),
-        };
         let known = sequencer.sub_tenant(&upload.sub_tenant);
-        let existing = match known {
-            Some(number) => self.source(sequencer, number, &source_id)?,
-            None => LiveSource::default(),
-        };
-        let existed = existing.rows() > 0;
-        let mut inserted = Inserted { overwritten: existing.rows(), existed, ..upload.as_new() };
-        if existed && !upload.upsert {
-            if existing.identity != Some(identity) {
-                return Err(Error::AlreadyExists { source_id });
+        let decision = match (known, upload.form) {
+            (None, Form::Update) => return Err(Error::SubTenantNotFound),
+            (None, _) => Decision::default(),
+            (Some(number), form) => {
+                let ending = Ending::new(self, &sequencer.overlay, number);
+                match form {
+                    Form::Matrix => self.decide_matrix(ending, &upload)?,
+                    Form::Documents => self.decide_documents(ending, &mut upload)?,
+                    Form::Update => Self::decide_update(ending, &mut upload)?,
+                }
             }
+        };
+        let overwritten = decision.deaths.iter().map(|range| range.count).sum();
+        let mut inserted = Inserted { overwritten, existed: decision.existed, ..upload.as_new() };
+        if decision.is_stored {
             // The retry of an upload that is stored, or about to be: it changes nothing.
             (inserted.existed, inserted.overwritten) = (false, 0);
+        }
+        if decision.is_stored || upload.dry_run {
             return Ok((None, inserted));
         }
-        if upload.dry_run {
-            return Ok((None, inserted));
-        }
+        let draft = self.enter(sequencer, known, upload, decision.deaths);
+        inserted.lsn = draft.lsn;
+        Ok((Some(draft), inserted))
+    }
+
+    /// The record of an upload that is decided; from here on it is in flight.
+    fn enter(
+        &self,
+        sequencer: &mut Sequencer,
+        known: Option<u32>,
+        upload: ValidUpload,
+        deaths: Vec<RowRange>,
+    ) -> Draft {
         let lsn = sequencer.last_lsn + 1;
         let first_row = sequencer.next_row;
         let sub_tenant = known.unwrap_or(sequencer.next_sub_tenant);
+        let (overlay, body) = (&mut sequencer.overlay, upload.body);
+        overlay.died(&deaths, lsn);
+        for (batch, range) in body.ranges() {
+            let rows = RowRange { first: first_row + range.start as u64, count: range.len() as u64 };
+            let of = (body.chunk_ids().is_some(), batch.continues);
+            let metadata = summary(batch.metadata.as_deref());
+            overlay.born((sub_tenant, &batch.source_id), (rows, lsn), of, metadata);
+            if let Some(ids) = body.chunk_ids() {
+                let source_id: Arc<str> = batch.source_id.as_str().into();
+                for (row, id) in (rows.first..).zip(&ids[range]) {
+                    let lookalike = parse_chunk_id(id).map(|(source, _)| source);
+                    overlay.name(sub_tenant, id, lookalike, (row, lsn), &source_id);
+                }
+            }
+        }
+        overlay.holds(first_row, vectors(&body, upload.dimension), lsn);
         let draft = Draft {
             sub_tenant,
             name: known.is_none().then(|| upload.sub_tenant.clone()),
-            dimension,
+            // At most 3024 columns.
+            #[allow(clippy::cast_possible_truncation)]
+            dimension: upload.dimension.get() as u16,
             first_row,
-            deaths: existing.ranges.iter().map(|range| range.rows).collect(),
-            body: upload.body,
+            deaths,
+            body,
             metric: self.metric,
             ..Draft::bare(Kind::Upload, lsn)
         };
@@ -218,13 +174,8 @@ impl Tenant {
         }
         sequencer.dimension = Some(upload.dimension);
         sequencer.last_lsn = lsn;
-        sequencer.next_row += identity.rows;
-        let rows = RowRange { first: first_row, count: identity.rows };
-        let source =
-            LiveSource { ranges: vec![LiveRange { rows, first_index: 0 }], identity: Some(identity) };
-        sequencer.pending.insert((sub_tenant, source_id), Pending { lsn, source });
-        inserted.lsn = lsn;
-        Ok((Some(draft), inserted))
+        sequencer.next_row += upload.rows as u64;
+        draft
     }
 
     /// Decides a delete and queues it. True: the caller has to see that the queue is committed.
@@ -256,48 +207,39 @@ impl Tenant {
     ) -> Result<(Option<Draft>, Deleted)> {
         sequencer.check_open()?;
         let number = sequencer.sub_tenant(sub_tenant).ok_or(Error::SubTenantNotFound)?;
-        let mut touched: HashMap<&str, LiveSource> = HashMap::new();
-        let mut rows: Vec<u64> = Vec::new();
+        let mut ending = Ending::new(self, &sequencer.overlay, number);
         let mut chunks: Vec<usize> = Vec::new();
-        match selector {
-            Selector::Source(id) => {
-                let source = self.source(sequencer, number, id)?;
-                rows.extend(source.ranges.iter().flat_map(|range| range.rows.first..range.rows.end()));
-                touched.insert(id, LiveSource::default());
-            }
+        let deaths = match selector {
+            Selector::Source(id) => ending.rows_of(id)?,
             Selector::Chunks(ids) => {
+                let mut rows: Vec<u64> = Vec::new();
+                let mut seen: HashSet<u64> = HashSet::new();
                 for (place, id) in ids.iter().enumerate() {
-                    let Some((id, index)) = parse_chunk_id(id) else { continue };
-                    if !touched.contains_key(id) {
-                        touched.insert(id, self.source(sequencer, number, id)?);
-                    }
-                    if let Some(source) = touched.get_mut(id)
-                        && let Some(row) = source.row_of(index)
+                    if let Some(row) = ending.row_of(id)?
+                        && seen.insert(row.number)
                     {
-                        rows.push(row);
+                        rows.push(row.number);
                         chunks.push(place);
-                        source.remove(row);
                     }
                 }
+                ranges(rows)
             }
-        }
-        if rows.is_empty() {
+        };
+        let rows = deaths.iter().map(|range| range.count).sum();
+        if rows == 0 {
             return Ok((None, Deleted::default()));
         }
-        rows.sort_unstable();
         let lsn = sequencer.last_lsn + 1;
         sequencer.last_lsn = lsn;
-        for (id, source) in touched {
-            sequencer.pending.insert((number, id.to_owned()), Pending { lsn, source });
-        }
+        sequencer.overlay.died(&deaths, lsn);
         let draft = Draft {
             sub_tenant: number,
-            deaths: ranges(&rows),
+            deaths,
             body: DraftBody::default(),
             metric: self.metric,
             ..Draft::bare(Kind::Delete, lsn)
         };
-        Ok((Some(draft), Deleted { rows: rows.len() as u64, chunks }))
+        Ok((Some(draft), Deleted { rows, chunks }))
     }
 
     /// Decides the end of a sub-tenant and queues it. True: the caller has to see that the queue is committed.
@@ -318,40 +260,13 @@ impl Tenant {
         if sub_tenant == DEFAULT_SUB_TENANT {
             let reason =
                 "names the default sub-tenant, which every tenant has: delete its sources, or the tenant";
-            return Err(Error::InvalidId { field: "sub_tenant_id", reason: reason.to_owned() });
+            return Err(Error::InvalidId { field: "sub_tenant_id", reason: reason.to_owned(), row: None });
         }
         // What is pending of it stays until it is applied: nobody looks there under this number again.
         let number = sequencer.sub_tenants.remove(sub_tenant).ok_or(Error::SubTenantNotFound)?;
         let lsn = sequencer.last_lsn + 1;
         sequencer.last_lsn = lsn;
         Ok(Draft { sub_tenant: number, metric: self.metric, ..Draft::bare(Kind::Drop, lsn) })
-    }
-
-    /// The rows of a source that live at the end of the queue.
-    fn source(&self, sequencer: &Sequencer, sub_tenant: u32, source_id: &str) -> Result<LiveSource> {
-        if let Some(pending) = sequencer.pending.get(&(sub_tenant, source_id.to_owned())) {
-            return Ok(pending.source.clone());
-        }
-        let Some(collection) = self.collection(sub_tenant) else { return Ok(LiveSource::default()) };
-        let mut live = LiveSource::default();
-        let numbers = self.catalogue.batches_of(sub_tenant, source_id)?;
-        for &number in &numbers {
-            let batch = self.catalogue.batch(number);
-            for rows in collection.living(batch.rows()) {
-                live.ranges.push(LiveRange { rows, first_index: batch.index_of(rows.first) });
-            }
-            let whole = live.ranges.len() == 1 && live.rows() == u64::from(batch.row_count);
-            if whole && numbers.last() == Some(&number) {
-                let record = self.catalogue.record(batch)?;
-                live.identity = (record.header.batch_count == 1).then_some(Identity {
-                    digest: record.header.digest,
-                    rows: batch.row_count.into(),
-                    dimension: batch.dimension,
-                    metadata: Identity::metadata(self.catalogue.entry(batch)?.metadata),
-                });
-            }
-        }
-        Ok(live)
     }
 }
 
@@ -371,16 +286,4 @@ impl Sequencer {
         self.queue.push_back(queued);
         !std::mem::replace(&mut self.committing, true)
     }
-}
-
-/// Sorted rows as ranges.
-fn ranges(rows: &[u64]) -> Vec<RowRange> {
-    let mut ranges: Vec<RowRange> = Vec::new();
-    for &row in rows {
-        match ranges.last_mut() {
-            Some(range) if range.end() == row => range.count += 1,
-            _ => ranges.push(RowRange { first: row, count: 1 }),
-        }
-    }
-    ranges
 }

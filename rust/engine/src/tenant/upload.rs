@@ -1,5 +1,8 @@
 //! What comes in: uploads and deletes, checked as far as they can be without looking at the tenant.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 use crate::format::draft::{DraftBatch, DraftBody};
 use crate::format::name::{check_chunk_id, check_source_id, check_sub_tenant_id};
@@ -7,18 +10,16 @@ use crate::limits::{DEFAULT_SUB_TENANT, MAX_METADATA, MAX_ROWS};
 use crate::validate;
 use crate::vector::{Dimension, Metric, Rows};
 
-/// One source's vectors, as they were sent.
+/// One request's vectors, as they were sent.
 #[derive(Debug)]
 pub struct Upload {
     /// Name of the sub-tenant; `None` or empty = the default one.
     pub sub_tenant: Option<String>,
-    /// The source that is made or replaced.
-    pub source_id: String,
+    /// What they are.
+    pub content: Content,
     /// The vectors.
     pub rows: Rows,
-    /// JSON text to be kept exactly.
-    pub metadata: Option<Vec<u8>>,
-    /// Whether a source that exists is replaced; otherwise it is a conflict.
+    /// Whether what exists is replaced; otherwise it is a conflict.
     pub upsert: bool,
     /// Decide everything, store nothing.
     pub dry_run: bool,
@@ -26,11 +27,48 @@ pub struct Upload {
     pub digest: Option<u32>,
 }
 
+/// What the rows of an upload are.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// One source, which they make or replace; their ids are computed.
+    Matrix {
+        /// The source.
+        source_id: String,
+        /// JSON text to be kept exactly.
+        metadata: Option<Vec<u8>>,
+    },
+    /// Chunks of sources, which they are added to; a chunk that exists is replaced, wherever it is.
+    Documents {
+        /// The sources, each with the rows behind those of the one before.
+        documents: Vec<Document>,
+        /// The id of each row.
+        chunk_ids: Arc<Vec<String>>,
+    },
+    /// New vectors for chunks of one source, all of which exist.
+    Update {
+        /// The id of each row.
+        chunk_ids: Arc<Vec<String>>,
+    },
+}
+
+/// A source of the document form.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The source.
+    pub source_id: String,
+    /// JSON text that takes the place of the source's metadata, if any.
+    pub metadata: Option<Vec<u8>>,
+    /// Number of rows.
+    pub rows: usize,
+}
+
 /// What an upload did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inserted {
-    /// The source.
-    pub source_id: String,
+    /// The sources, in the order of the request.
+    pub source_ids: Vec<String>,
+    /// The rows' ids, unless they are computed.
+    pub chunk_ids: Option<Arc<Vec<String>>>,
     /// Name of the sub-tenant.
     pub sub_tenant: String,
     /// Rows stored.
@@ -39,7 +77,7 @@ pub struct Inserted {
     pub dimension: usize,
     /// Rows replaced.
     pub overwritten: u64,
-    /// Whether the source was there before.
+    /// Whether the source was there before; of the document form, whether any was.
     pub existed: bool,
     /// CRC-32C of the rows.
     pub digest: u32,
@@ -50,11 +88,23 @@ pub struct Inserted {
 /// An upload whose every number has been looked at, laid out and checksummed: only such a one can be stored.
 pub(crate) struct ValidUpload {
     pub(crate) sub_tenant: String,
+    pub(crate) form: Form,
     pub(crate) upsert: bool,
     pub(crate) dry_run: bool,
     pub(crate) dimension: Dimension,
     pub(crate) rows: usize,
     pub(crate) body: DraftBody,
+}
+
+/// What an upload means by its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// They replace a source.
+    Matrix,
+    /// They are added to sources.
+    Documents,
+    /// They replace rows that exist.
+    Update,
 }
 
 /// Which rows to delete.
@@ -101,37 +151,104 @@ pub fn sub_tenant_name(given: Option<&str>) -> Result<&str> {
 }
 
 impl Upload {
+    /// A source without metadata, in the default sub-tenant, that is made or replaced.
+    pub const fn matrix(source_id: String, rows: Rows) -> Self {
+        let content = Content::Matrix { source_id, metadata: None };
+        Self { sub_tenant: None, content, rows, upsert: true, dry_run: false, digest: None }
+    }
+
+    /// Whether it may make what it is for.
+    pub(crate) const fn creates(&self) -> bool {
+        !matches!(self.content, Content::Update { .. })
+    }
+
     /// Looks at every number for a tenant of this metric and, when it has one, dimension.
     pub(crate) fn validate(self, metric: Metric, expected: Option<Dimension>) -> Result<ValidUpload> {
         let sub_tenant = sub_tenant_name(self.sub_tenant.as_deref())?.to_owned();
-        check_source_id(&self.source_id)?;
         if self.rows.is_empty() {
             return Err(Error::EmptyEmbeddings { field: "embeddings" });
         }
-        if self.rows.len() > MAX_ROWS {
+        let rows = self.rows.len();
+        if rows > MAX_ROWS {
             return Err(Error::TooManyRows { limit: MAX_ROWS });
         }
-        if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.len() > MAX_METADATA) {
-            return Err(Error::MetadataTooLarge { bytes: metadata.len(), limit: MAX_METADATA });
+        let (form, documents, chunk_ids) = match self.content {
+            Content::Matrix { source_id, metadata } => {
+                (Form::Matrix, vec![Document { source_id, metadata, rows }], None)
+            }
+            Content::Documents { documents, chunk_ids } => (Form::Documents, documents, Some(chunk_ids)),
+            Content::Update { chunk_ids } => {
+                let document = Document { source_id: String::new(), metadata: None, rows };
+                (Form::Update, vec![document], Some(chunk_ids))
+            }
+        };
+        if form != Form::Update {
+            check_documents(&documents, rows)?;
+        }
+        if let Some(ids) = &chunk_ids {
+            check_chunk_ids(ids, rows)?;
         }
         let dimension = self.rows.dimension();
         check_dimension(expected, dimension)?;
         validate::upload(&self.rows, Some(metric))?;
-        let rows = self.rows.len();
-        let batch = DraftBatch { source_id: self.source_id, metadata: self.metadata, rows: self.rows };
-        let body = DraftBody::new(vec![batch]);
+        let batches = documents.into_iter().map(|document| DraftBatch {
+            source_id: document.source_id,
+            metadata: document.metadata,
+            row_count: document.rows,
+            continues: false,
+        });
+        let body = DraftBody::new(self.rows, chunk_ids, batches.collect());
         if let Some(expected) = self.digest.filter(|&expected| expected != body.digest()) {
             return Err(Error::DigestMismatch { expected, got: body.digest() });
         }
-        Ok(ValidUpload { sub_tenant, upsert: self.upsert, dry_run: self.dry_run, dimension, rows, body })
+        let (upsert, dry_run) = (self.upsert, self.dry_run);
+        Ok(ValidUpload { sub_tenant, form, upsert, dry_run, dimension, rows, body })
     }
+}
+
+/// Sources that may be stored, each named once, with all of `rows` between them.
+fn check_documents(documents: &[Document], rows: usize) -> Result<()> {
+    let mut seen: HashSet<&str> = HashSet::with_capacity(documents.len());
+    for document in documents {
+        check_source_id(&document.source_id)?;
+        if document.rows == 0 {
+            return Err(Error::EmptyEmbeddings { field: "embeddings" });
+        }
+        if let Some(metadata) = document.metadata.as_ref().filter(|metadata| metadata.len() > MAX_METADATA) {
+            return Err(Error::MetadataTooLarge { bytes: metadata.len(), limit: MAX_METADATA });
+        }
+        if !seen.insert(&document.source_id) {
+            return Err(Error::DuplicateSource { source_id: document.source_id.clone() });
+        }
+    }
+    let ids = documents.iter().map(|document| document.rows).sum();
+    if ids == rows { Ok(()) } else { Err(Error::IdCount { ids, rows }) }
+}
+
+/// One id for each row, each named once.
+fn check_chunk_ids(ids: &[String], rows: usize) -> Result<()> {
+    if ids.len() != rows {
+        return Err(Error::IdCount { ids: ids.len(), rows });
+    }
+    let mut seen: HashMap<&str, usize> = HashMap::with_capacity(ids.len());
+    for (row, id) in ids.iter().enumerate() {
+        check_chunk_id(id).map_err(|refused| match refused {
+            Error::InvalidId { field, reason, .. } => Error::InvalidId { field, reason, row: Some(row) },
+            other => other,
+        })?;
+        if let Some(first) = seen.insert(id, row) {
+            return Err(Error::DuplicateChunkId { row, first, chunk_id: id.clone() });
+        }
+    }
+    Ok(())
 }
 
 impl ValidUpload {
     /// What it would do where nothing is yet.
     pub(crate) fn as_new(&self) -> Inserted {
         Inserted {
-            source_id: self.body.batches().first().map_or_else(String::new, |batch| batch.source_id.clone()),
+            source_ids: self.body.batches().iter().map(|batch| batch.source_id.clone()).collect(),
+            chunk_ids: self.body.chunk_ids().map(Arc::clone),
             sub_tenant: self.sub_tenant.clone(),
             rows: self.rows,
             dimension: self.dimension.get(),

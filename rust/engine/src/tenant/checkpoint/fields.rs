@@ -46,6 +46,10 @@ impl<'a> Reader<'a> {
         Some(now)
     }
 
+    pub(super) const fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.bytes(4)?.try_into().ok()?))
     }
