@@ -41,15 +41,39 @@ class Model:
     def insert(
         self, tenant: str, sub_tenant: str, source: str, vectors: NDArray[np.float32], metadata: bytes | None
     ) -> int:
-        """Replaces a source; how many rows it had."""
+        """Replaces a source; how many rows it had, and others that had the ids of its rows."""
         held = self.tenants.setdefault(tenant, Tenant(vectors.shape[1]))
         held.sub_tenants.add(sub_tenant)
         replaced = len(held.sources.pop((sub_tenant, source), []))
+        replaced += self.delete_chunks(
+            tenant, sub_tenant, [f"{source}_{index}" for index in range(len(vectors))]
+        )
         held.sources[sub_tenant, source] = [
             Row(f"{source}_{index}", source, metadata, vector.copy(), self._next + index)
             for index, vector in enumerate(vectors)
         ]
         self._next += len(vectors)
+        return replaced
+
+    def insert_documents(
+        self,
+        tenant: str,
+        sub_tenant: str,
+        documents: list[tuple[str, list[str], NDArray[np.float32], bytes | None]],
+    ) -> int:
+        """Adds chunks to sources; how many rows had their ids."""
+        held = self.tenants.setdefault(tenant, Tenant(documents[0][2].shape[1]))
+        held.sub_tenants.add(sub_tenant)
+        before = {source: rows[0].metadata for (sub, source), rows in held.sources.items() if sub == sub_tenant}
+        ids = [chunk_id for _, ids, _, _ in documents for chunk_id in ids]
+        replaced = self.delete_chunks(tenant, sub_tenant, ids)
+        for source, ids, vectors, metadata in documents:
+            rows = held.sources.setdefault((sub_tenant, source), [])
+            for chunk_id, vector in zip(ids, vectors, strict=True):
+                rows.append(Row(chunk_id, source, None, vector.copy(), self._next))
+                self._next += 1
+            for row in rows:
+                row.metadata = before.get(source) if metadata is None else metadata
         return replaced
 
     def delete_source(self, tenant: str, sub_tenant: str, source: str) -> int:

@@ -11,7 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 import ingot
-from ingot.errors import AlreadyExists, DimensionMismatch, NotFound, SubTenantNotFound, TenantNotFound
+from ingot.errors import (
+    AlreadyExists,
+    ConflictingFields,
+    DimensionMismatch,
+    NotFound,
+    SubTenantNotFound,
+    TenantNotFound,
+)
 from tests.store.model import Model, Row, check_same_rows, check_search
 
 TENANTS = ["t", "u", "ü/.."]
@@ -62,14 +69,7 @@ class Walk:
         held = self.model.tenants.get(tenant)
         dimension = held.dimension if held else self.random.choice([1, 3, 16, 17, 64])
         vectors = self.vectors(dimension)
-        metadata: dict[str, Any] | None = self.random.choice(
-            [None, {}, {"n": self.random.random(), "ü": ["🜚"]}]
-        )
-        text = (
-            None
-            if metadata is None
-            else json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()
-        )
+        metadata, text = self.metadata()
         if held and self.random.random() < 0.1:
             with pytest.raises(DimensionMismatch):
                 self.store.insert(tenant, np.ones((2, dimension + 1)), file_id=source, sub_tenant_id=given)
@@ -85,6 +85,66 @@ class Walk:
         inserted = self.store.insert(tenant, vectors, **arguments)
         assert (inserted.overwritten, inserted.existed) == (replaced, exists)
         assert inserted.crc32c == ingot.crc32c(vectors)
+
+    def metadata(self) -> tuple[dict[str, Any] | None, bytes | None]:
+        """Some metadata, and its text."""
+        metadata = self.random.choice([None, {}, {"n": self.random.random(), "ü": ["🜚"]}])
+        if metadata is None:
+            return None, None
+        return metadata, json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def insert_documents(self) -> None:
+        tenant, given, sub_tenant = self.name()
+        held = self.model.tenants.get(tenant)
+        dimension = held.dimension if held else self.random.choice([1, 3, 16, 17, 64])
+        rows = self.held(tenant, sub_tenant) or []
+        names = [f"{source}_{index}" for source in SOURCES for index in (0, 1, 2, 6, 39)]
+        names += ["x", "y", "a_00", "_1", "_", "ß"] + [row.chunk_id for row in self.random.sample(rows, min(len(rows), 5))]
+        ids = self.random.sample(sorted(set(names)), self.random.choice([1, 2, 5, 20]))
+        sources = self.random.sample(SOURCES, min(len(ids), self.random.choice([1, 1, 2, 3])))
+        documents, expected = [], []
+        for number, source in enumerate(sources):
+            metadata, text = self.metadata()
+            of_source = ids[number :: len(sources)]
+            vectors = self.generator.standard_normal((len(of_source), dimension)).astype(np.float32)
+            documents.append(ingot.Document(source, of_source, vectors, metadata))
+            expected.append((source, of_source, vectors, text))
+        taken = {row.chunk_id for row in rows} & set(ids)
+        if taken and self.random.random() < 0.3:
+            with pytest.raises(AlreadyExists):
+                self.store.insert_documents(tenant, documents, sub_tenant_id=given, upsert=False)
+        if self.random.random() < 0.2:
+            dry = self.store.insert_documents(tenant, documents, sub_tenant_id=given, dry_run=True)
+            assert (dry.overwritten, dry.lsn) == (len(taken), 0)
+        replaced = self.model.insert_documents(tenant, sub_tenant, expected)
+        inserted = self.store.insert_documents(tenant, documents, sub_tenant_id=given)
+        assert inserted.overwritten == replaced == len(taken)
+        assert list(inserted.chunk_ids) == [chunk_id for _, ids, _, _ in expected for chunk_id in ids]
+        if self.random.random() < 0.3:
+            again = self.store.insert_documents(tenant, documents, sub_tenant_id=given, upsert=False)
+            assert (again.overwritten, again.lsn, again.crc32c) == (0, 0, inserted.crc32c)
+
+    def update(self) -> None:
+        tenant, given, sub_tenant = self.name()
+        rows = self.held(tenant, sub_tenant)
+        if not rows:
+            return
+        source = self.random.choice(rows).source_id
+        of_source = [row.chunk_id for row in rows if row.source_id == source]
+        ids = self.random.sample(of_source, min(len(of_source), self.random.choice([1, 2, 10])))
+        dimension = self.model.tenants[tenant].dimension
+        vectors = self.generator.standard_normal((len(ids), dimension)).astype(np.float32)
+        with pytest.raises(NotFound):
+            wrong = {**dict(zip(ids, vectors, strict=True)), "nowhere": vectors[0]}
+            self.store.update(tenant, wrong, sub_tenant_id=given)
+        others = [row.chunk_id for row in rows if row.source_id != source]
+        if others:
+            with pytest.raises(ConflictingFields):
+                wrong = {ids[0]: vectors[0], self.random.choice(others): vectors[0]}
+                self.store.update(tenant, wrong, sub_tenant_id=given)
+        self.model.insert_documents(tenant, sub_tenant, [(source, ids, vectors, None)])
+        updated = self.store.update(tenant, vectors, chunk_ids=ids, sub_tenant_id=given)
+        assert (updated.file_id, updated.overwritten, list(updated.chunk_ids)) == (source, len(ids), ids)
 
     def delete_source(self) -> None:
         tenant, given, sub_tenant = self.name()
@@ -186,6 +246,8 @@ class Walk:
     def step(self) -> None:
         choices = [
             self.insert,
+            self.insert_documents,
+            self.update,
             self.delete_source,
             self.delete_chunks,
             self.search,
@@ -193,7 +255,7 @@ class Walk:
             self.count,
             self.reopen,
         ]
-        self.random.choices(choices, [30, 6, 8, 30, 10, 5, 2])[0]()
+        self.random.choices(choices, [20, 20, 5, 6, 8, 30, 10, 5, 2])[0]()
 
     def check_everything(self) -> None:
         for tenant, sub_tenant in self.model.pairs():

@@ -47,6 +47,10 @@ def uploaded(file_id: str, rows: int, crc32c: str, **more: Any) -> dict[str, Any
     }
 
 
+def _document(source_id: str, chunk_id: str, embedding: list[float], **more: Any) -> dict[str, Any]:
+    return {"source_id": source_id, "embeddings": [{"chunk_id": chunk_id, "embedding": embedding}], **more}
+
+
 def _refused(error_code: str, message: str, **places: Any) -> dict[str, Any]:
     return {
         "detail": {
@@ -92,6 +96,28 @@ EXAMPLES: tuple[Example, ...] = (
         "Judged, not stored",
         {"tenant_id": TENANT, "file_id": "article-2", "embeddings": [[0.0, 1.0, 0.0, 0.0]], "dry_run": True},
         uploaded("article-2", 1, "d8607922", dry_run=True),
+    ),
+    Example(
+        "insert",
+        "documents",
+        "Chunks of two sources, with ids of your own; judged, not stored",
+        {
+            "tenant_id": TENANT,
+            "embeddings": [
+                _document("book-1", "page-7", [0.0, 0.0, 1.0, 0.0], metadata={"lang": "de"}),
+                _document("book-2", "page-1", [0.0, 0.0, 0.0, 1.0]),
+            ],
+            "dry_run": True,
+        },
+        {
+            **_uploaded("book", 2, "a4b13722"),
+            "file_id": None,
+            "batch_id": None,
+            "chunk_ids": ["page-7", "page-1"],
+            "ids": ["page-7", "page-1"],
+            "file_ids": ["book-1", "book-2"],
+            "dry_run": True,
+        },
     ),
     Example(
         "insert",

@@ -175,6 +175,10 @@ def _operation(
     if operation.public:
         told["security"] = []
     asked = [_path_parameter(*pair) for pair in operation.path_values.items()]
+    asked += [
+        {"name": header, "in": "header", "required": False, "description": said, "schema": schema}
+        for header, (said, schema) in operation.headers.items()
+    ]
     if operation.struct is not None:
         asked += parameters(operation.struct, required=not with_body)
         if not with_body:

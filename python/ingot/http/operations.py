@@ -6,7 +6,7 @@ from typing import Any, Literal
 from ingot import errors, limits
 from ingot.errors import IngotError
 from ingot.http.playground import FILES
-from ingot.schemas import answers, first_age, requests
+from ingot.schemas import answers, first_age, idempotency, requests
 
 __all__ = ["OPERATIONS", "Operation", "codes", "refusals"]
 
@@ -41,6 +41,8 @@ class Operation:
     struct: Any = None
     #: Content type -> schema of the bodies that are no JSON.
     bodies: dict[str, Any] = field(default_factory=dict)
+    #: Header that it reads -> what is said of it, and its schema.
+    headers: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     #: Whether a request without a body is one too.
     body_optional: bool = False
     #: Whether it is answered without a key.
@@ -132,16 +134,24 @@ _PUBLIC: frozenset[Trait] = frozenset()
 OPERATIONS: dict[str, Operation] = {
     "insert": Operation(
         "Embeddings",
-        "Upload the vectors of one source",
-        "Stores the source, or replaces it whole. All or nothing: an error leaves nothing behind. 200 means that the "
-        "vectors are on stable storage and that the next search finds them. The same upload twice leaves the same "
-        "state as once.\n\n"
+        "Upload the vectors of one source, or chunks of several",
+        "A list of vectors is one source, which is stored, or replaced whole; the ids of its rows are made. A list of "
+        "documents adds chunks to sources: those that are named are stored or replaced, the others stay. All or "
+        "nothing: an error leaves nothing behind. 200 means that the vectors are on stable storage and that the next "
+        "search finds them. The same upload twice leaves the same state as once.\n\n"
         f"At most {limits.MAX_ROWS} rows of {limits.MAX_COLUMNS} numbers. As `application/x-npy` the body is one NumPy "
         "array of two dimensions, and every other field is a parameter.",
         frozenset({"fields", "body", "vectors", "upload", "write", "tenant", "store"}),
         answers.InsertAnswer,
         requests.InsertRequest,
         _NPY,
+        {
+            idempotency.HEADER: (
+                "Without a `file_id` the id of the source is made of this, so that the same upload sent again is the "
+                "same source.",
+                {"type": "string", "pattern": f"^[!-~]{{1,{limits.MAX_IDEMPOTENCY_KEY}}}$"},
+            )
+        },
     ),
     "search": Operation(
         "Embeddings",

@@ -44,7 +44,8 @@ class Answer(msgspec.Struct, kw_only=True):
 
 Count = Annotated[int, _said("A number of rows.", minimum=0)]
 RowIds = Annotated[
-    list[str], _said("The ids of the rows, in order: the source's, `_`, and the number from 0.")
+    list[str],
+    _said("The ids of the rows, in order: as they were sent, or the source's, `_`, and the number from 0."),
 ]
 
 
@@ -54,8 +55,8 @@ class InsertAnswer(Answer):
     success: Literal[True]
     status: Literal["success"]
     message: Annotated[str, _said("Says so too when the source existed and was overwritten.")]
-    file_id: Annotated[str, _said("The id of the source, sent or made.")]
-    batch_id: Annotated[str, _said("The same as `file_id`.")]
+    file_id: Annotated[str, _said("The id of the source, sent or made; null when there are several.")] | None
+    batch_id: Annotated[str, _said("The same as `file_id`.")] | None
     chunk_ids: RowIds
     insert_count: Count
     ids: Annotated[list[str], _said("The same as `chunk_ids`.")]
@@ -63,10 +64,11 @@ class InsertAnswer(Answer):
     tenant_id: str
     sub_tenant_id: str
     dimension: Annotated[int, _said("Numbers in a row.", minimum=1)]
-    overwritten: Annotated[int, _said("Rows that the source had before and that are replaced.", minimum=0)]
+    overwritten: Annotated[int, _said("Rows that were there before and that are replaced.", minimum=0)]
     crc32c: Annotated[
         str, _said("CRC-32C of the rows as float32, little-endian, in order.", pattern="^[0-9a-f]{8}$")
     ]
+    file_ids: Annotated[list[str], _said("The ids of several sources, in order.")] | UnsetType = UNSET
     dry_run: Annotated[Literal[True], _said("There when nothing was stored.")] | UnsetType = UNSET
 
 

@@ -18,11 +18,11 @@ __all__ = [
     "Dimension",
     "DryRun",
     "Ef",
+    "Embeddings",
     "Exact",
     "FileId",
     "FileIds",
     "HoldsEmbeddings",
-    "Matrix",
     "MaxChunks",
     "Metadata",
     "MetricName",
@@ -123,15 +123,40 @@ ChunkIds = Annotated[
         maxItems=limits.MAX_CHUNK_IDS,
     ),
 ]
-Matrix = Annotated[
+#: A source of the document form.
+DOCUMENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "source_id": _id(limits.MAX_SOURCE_ID),
+        "metadata": {
+            "description": "Takes the place of the source's metadata, which stays when this is left out.",
+            "type": ["object", "null"],
+        },
+        "embeddings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"chunk_id": _id(limits.MAX_CHUNK_ID), "embedding": VECTOR},
+                "required": ["chunk_id", "embedding"],
+                "additionalProperties": False,
+            },
+            "minItems": 1,
+            "maxItems": limits.MAX_ROWS,
+        },
+    },
+    "required": ["source_id", "embeddings"],
+    "additionalProperties": False,
+}
+Embeddings = Annotated[
     Raw,
     _said(
         f"The vectors: 1 to {limits.MAX_ROWS} rows of the same 1 to {limits.MAX_COLUMNS} numbers, each finite as "
-        "float32; in a cosine tenant no row is all zero.",
-        type="array",
-        items=VECTOR,
-        minItems=1,
-        maxItems=limits.MAX_ROWS,
+        "float32; in a cosine tenant no row is all zero. Either the rows of one source, which they replace; or a list "
+        "of sources with chunks that have ids of your own, which are added or replaced.",
+        oneOf=[
+            {"type": "array", "items": VECTOR, "minItems": 1, "maxItems": limits.MAX_ROWS},
+            {"type": "array", "items": DOCUMENT, "minItems": 1, "maxItems": limits.MAX_ROWS},
+        ],
     ),
 ]
 Query = Annotated[
@@ -163,7 +188,11 @@ Metadata = Annotated[
 ]
 Upsert = Annotated[
     bool,
-    _said("Whether a source of the same id is replaced; false refuses the upload with 409.", default=True),
+    _said(
+        "Whether what has the same id, source or chunk, is replaced; false refuses the upload with 409, unless it is "
+        "stored already.",
+        default=True,
+    ),
 ]
 DryRun = Annotated[bool, _said("Judge everything and store nothing.", default=False)]
 Crc32c = Annotated[

@@ -48,11 +48,11 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, dict=Fal
 
 
 class InsertRequest(Request):
-    """POST /embeddings/insert-raw-embeddings, the matrix form."""
+    """POST /embeddings/insert-raw-embeddings, the matrix form and the document form."""
 
     VECTORS = frozenset({"embeddings"})
 
-    embeddings: kinds.Matrix = Raw()
+    embeddings: kinds.Embeddings = Raw()
     file_id: kinds.FileId | None = None
     document_metadata: kinds.Metadata = Raw()
     upsert: kinds.Upsert | None = None
