@@ -28,10 +28,7 @@ impl Tenants {
     }
 }
 
-fn settings(
-    metric: Option<&str>,
-    dimension: Option<usize>,
-) -> PyResult<(Option<Metric>, Option<Dimension>)> {
+fn settings(metric: Option<&str>, dimension: Option<usize>) -> PyResult<(Option<Metric>, Option<Dimension>)> {
     let metric = metric.map(|given| {
         let unknown = || PyValueError::new_err(format!("metric must be cosine, ip or l2, not {given:?}"));
         Metric::named(given).ok_or_else(unknown)
