@@ -41,7 +41,7 @@ ENGINE_FLOORS: Floors = (
 MODULE_FLOORS: Floors = (
     ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "options", "stats"),
     ("array_unsafe", "call", "completions"),
-    ("body",),
+    ("body", "tenants"),
     ("vectors",),
     ("store",),
 )

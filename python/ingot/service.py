@@ -30,7 +30,6 @@ __all__ = [
 
 Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
-Metric = Literal["cosine", "ip", "l2"]
 
 # A client that had the engine to itself for so long is alone: its searches need not change threads.
 _ALONE_SECONDS = 0.01
@@ -283,7 +282,7 @@ class Service:
         return stats
 
     async def create_tenant(
-        self, tenant_id: str, dimension: int | None = None, metric: Metric | None = None
+        self, tenant_id: str, dimension: int | None = None, metric: str | None = None
     ) -> bool:
         """Makes a tenant, durably; False when it is there with these settings already. What is not asked for may be
         anything; a new tenant gets `cosine`, and its dimension with its first vectors."""

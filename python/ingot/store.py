@@ -335,8 +335,9 @@ class Store:
     def create_tenant(self, tenant_id: str, dimension: int | None = None, metric: Metric = "cosine") -> bool:
         """Make a tenant, durably, and return True; False when it is there with these settings already.
 
-        Without `dimension` its first vectors fix it (and one that is there may have any). A first upload makes a tenant,
-        too. Raises `TenantSettingsDiffer`, which has what the tenant has: `metric`, `dimension`.
+        Without `dimension` its first vectors fix it (and one that is there may have any). A first upload makes a
+        tenant, too.
+        Raises `TenantSettingsDiffer`, which has what the tenant has: `metric`, `dimension`.
         """
         return self._store.tenants.create(tenant_id, metric=metric, dimension=dimension)
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,12 @@ GET = "/embeddings/filter-raw-embeddings"
 DELETE = "/embeddings/delete-raw-embeddings"
 STATUS = "/ingestion/verify-processing"
 STATS = "/tenants/monitor"
+CREATE_TENANT = "/tenants/create"
+DELETE_TENANT = "/tenants/delete"
+DELETE_SUB_TENANT = "/tenant/delete_sub_tenant"
+SUB_TENANTS = "/tenants/sub_tenant_ids"
+SOURCES = "/tenants/sources"
+TENANTS = "/tenants/list"
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -149,6 +156,19 @@ class Client:
     def delete(self, tenant: str, **params: Any) -> Answer:
         return self.request("DELETE", DELETE, params={"tenant_id": tenant, **params})
 
+    def create_tenant(self, tenant: str, **fields: Any) -> Answer:
+        return self.post(CREATE_TENANT, {"tenant_id": tenant, **fields})
+
+    def delete_tenant(self, tenant: str) -> Answer:
+        return self.request("DELETE", DELETE_TENANT, params={"tenant_id": tenant})
+
+    def delete_sub_tenant(self, tenant: str, sub_tenant: str | None = None) -> Answer:
+        params = {"tenant_id": tenant} | ({} if sub_tenant is None else {"sub_tenant_id": sub_tenant})
+        return self.request("DELETE", DELETE_SUB_TENANT, params=params)
+
+    def stats(self, tenant: str) -> Answer:
+        return self.request("GET", STATS, params={"tenant_id": tenant})
+
     def raw(self, data: bytes, *, half_close: bool = False) -> Answer:
         """Sends bytes as they are; the first answer."""
         with self.connect() as sock:
@@ -159,6 +179,18 @@ class Client:
 
     def connect(self) -> socket.socket:
         return socket.create_connection((self.host, self.port), timeout=60)
+
+
+def pages(client: Client, path: str, **params: Any) -> Iterator[Answer]:
+    """The answers of a `GET` to one request, page by page."""
+    cursor: dict[str, str] = {}
+    while True:
+        answer = client.request("GET", path, params={**params, **cursor})
+        answer.ok()
+        yield answer
+        if "x-next-cursor" not in answer.headers:
+            return
+        cursor = {"cursor": answer.headers["x-next-cursor"]}
 
 
 def read_answer(sock: socket.socket, method: str = "POST") -> Answer:

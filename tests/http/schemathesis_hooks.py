@@ -46,11 +46,11 @@ def no_longer(name: str, value: Any) -> Any:
 
 
 def settled(fields: dict[str, Any], struct: Any) -> dict[str, Any]:
-    """Fields within their limits in bytes, the first of those that exclude each other, a digest that is not made up."""
+    """Fields within their limits, the first of those that exclude each other, nothing that only a server makes up."""
     found = {
         name: no_longer(name, value) if name.endswith(("_id", "_ids")) else value
         for name, value in fields.items()
-        if name != "crc32c"
+        if name not in ("crc32c", "cursor")
     }
     for other in [name for name in struct.ONE_OF if found.get(name) is not None][1:]:
         del found[other]
@@ -110,9 +110,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         case.body = body
     else:
         # Without a JSON body what is required has to be a parameter.
-        query.setdefault("tenant_id", TENANT)
         for name in struct.NEEDED:
-            query.setdefault(name, ["a"])
+            query.setdefault(name, TENANT if name == "tenant_id" else ["a"])
         if struct.ONE_NEEDED and not struct.VECTORS and not set(query) & set(struct.ONE_OF):
             query[struct.ONE_OF[0]] = "a"
         if case.media_type == NPY and body is not NOT_SET:

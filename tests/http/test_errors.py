@@ -203,7 +203,14 @@ SAMPLES = {
     "pid": 99,
     "found": 2,
     "supported": 1,
+    "metric": "l2",
+    "dimension": 384,
+    "asked_metric": "ip",
+    "asked_dimension": 385,
 }
+
+
+OPTIONAL = {"row", "column", "pid", "dimension", "asked_metric", "asked_dimension"}
 
 
 @pytest.mark.parametrize("variant", sorted(engine_variants()))
@@ -219,7 +226,7 @@ def test_every_engine_error_has_a_class_and_words(variant: str) -> None:
     for name, value in fields.items():
         if name not in ("bytes", "maximum", "found", "supported"):
             assert getattr(error, name) == value
-    optional = {name: None for name in fields if name in ("row", "column", "pid")}
+    optional = {name: None for name in fields if name in OPTIONAL}
     assert "None" not in str(error_words.from_engine(variant, {**fields, **optional}))
 
 
@@ -314,6 +321,7 @@ def test_limits_are_those_of_the_engine() -> None:
         "MAX_CHUNK_ID": "MAX_CHUNK_ID",
         "MAX_METADATA": "MAX_METADATA",
         "MAX_SEARCH_LIMIT": "MAX_LIMIT",
+        "MAX_NAMES_LIMIT": "MAX_PAGE_NAMES",
     }.items():
         found = re.search(rf"const {there}: usize = ([\d *]+);", source)
         assert found, there

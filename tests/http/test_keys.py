@@ -10,20 +10,27 @@ import numpy as np
 import pytest
 
 from ingot.cli import main
-from ingot.http.needs import ON_A_TENANT
+from ingot.http.needs import ON_A_TENANT, ON_ITS_TENANTS
 from tests.faults.patience import until
 from tests.http import older
 from tests.http.client import (
+    CREATE_TENANT,
     DELETE,
+    DELETE_SUB_TENANT,
+    DELETE_TENANT,
     GET,
     INSERT,
     JSON,
     NPY,
     SEARCH,
+    SOURCES,
     STATS,
     STATUS,
+    SUB_TENANTS,
+    TENANTS,
     Answer,
     Client,
+    pages,
     read_answer,
 )
 from tests.http.keys import KeyClient, create, key_id, revoke
@@ -40,14 +47,20 @@ REQUESTS: dict[str, tuple[str, dict[str, object]]] = {
     DELETE: ("POST", {"source_id": "nothing"}),
     STATUS: ("POST", {"file_ids": ["a"]}),
     STATS: ("GET", {}),
+    "/tenants/stats": ("GET", {}),
+    CREATE_TENANT: ("POST", {"metric": "cosine"}),
+    SUB_TENANTS: ("GET", {}),
+    SOURCES: ("GET", {}),
+    DELETE_SUB_TENANT: ("DELETE", {"sub_tenant_id": "s"}),
+    DELETE_TENANT: ("DELETE", {}),
     **older.REQUESTS,
 }
 
 
 def ask(client: Client, path: str, tenant: str) -> Answer:
     method, fields = REQUESTS[path]
-    if method == "GET":
-        return client.request(method, path, params={"tenant_id": tenant})
+    if method in ("GET", "DELETE"):
+        return client.request(method, path, params={"tenant_id": tenant, **fields})
     body = json.dumps({"tenant_id": tenant, **fields}).encode()
     return client.request(method, path, body, {"Content-Type": JSON})
 
@@ -59,8 +72,13 @@ class Kept:
         self.keys = {right: create(data, right, "mine") for right in ("read", "write", "admin")}
         self.keys["all"] = create(data, "admin")
         self.server = ServerProcess(data, "--log-format", "json", "--host", "0.0.0.0")
-        for tenant in ("mine", "theirs"):
-            self.client("all").insert(tenant, [[1, 2], [3, 4]], file_id="a").ok()
+        self.fill("mine")
+        self.fill("theirs")
+
+    def fill(self, tenant: str) -> None:
+        """What the tests of all paths find there; some of them delete it."""
+        self.client("all").insert(tenant, [[1, 2], [3, 4]], file_id="a").ok()
+        self.client("all").insert(tenant, [[1, 2]], file_id="a", sub_tenant_id="s").ok()
 
     def client(self, right: str | None) -> KeyClient:
         return KeyClient(self.server.port, None if right is None else self.keys[right])
@@ -104,6 +122,7 @@ def test_the_page_and_the_description_need_no_key(kept: Kept, path: str) -> None
 @pytest.mark.parametrize("path", REQUESTS)
 @pytest.mark.parametrize("right", ["read", "write", "admin", "all"])
 def test_a_path_takes_the_right_it_needs(kept: Kept, path: str, right: str) -> None:
+    kept.fill("mine")
     answer = ask(kept.client(right), path, "mine")
     if right in ("admin", "all", ON_A_TENANT[path]):
         answer.ok()
@@ -112,11 +131,13 @@ def test_a_path_takes_the_right_it_needs(kept: Kept, path: str, right: str) -> N
 
 
 def test_the_rights_are_those_that_are_documented() -> None:
-    written = {INSERT, DELETE, older.UPLOAD, older.UPDATE, older.FIRST_DELETE}
+    written = {INSERT, DELETE, DELETE_SUB_TENANT, older.UPLOAD, older.UPDATE, older.FIRST_DELETE}
     written |= {older.UNDERSCORED[INSERT], older.UNDERSCORED[DELETE]}
     assert {path for path, right in ON_A_TENANT.items() if right == "write"} == written
+    administered = {CREATE_TENANT, DELETE_TENANT, older.CREATE}
+    assert {path for path, right in ON_A_TENANT.items() if right == "admin"} == administered
     text = (Path(__file__).parents[2] / "docs/http.md").read_text()
-    for path, right in ON_A_TENANT.items():
+    for path, right in [*ON_A_TENANT.items(), *ON_ITS_TENANTS.items()]:
         assert re.search(rf"^\| `[^|]*{path}[^|]*` \| {right} \|", text, re.MULTILINE), path
 
 
@@ -153,9 +174,45 @@ def test_a_tenant_of_others_answers_like_one_that_does_not_exist(kept: Kept, pat
 def test_a_tenant_in_a_parameter_is_judged_like_one_in_the_body(kept: Kept, path: str) -> None:
     method, fields = REQUESTS[path]
     client = kept.client("admin")
-    body, headers = (None, {}) if method == "GET" else (json.dumps(fields).encode(), {"Content-Type": JSON})
+    with_body = method in ("POST", "PATCH")
+    body, headers = (json.dumps(fields).encode(), {"Content-Type": JSON}) if with_body else (None, {})
+    parameters = {} if with_body else fields
     for tenant, status in (("theirs", 403), ("nobodys", 403), ("mine", 200)):
-        assert client.request(method, path, body, headers, {"tenant_id": tenant}).status == status
+        kept.fill("mine")
+        params = {"tenant_id": tenant, **parameters}
+        assert client.request(method, path, body, headers, params).status == status
+
+
+@pytest.mark.parametrize("right", ["read", "admin"])
+def test_a_key_is_told_of_its_own_tenants_and_of_no_other(kept: Kept, right: str) -> None:
+    kept.fill("mine")
+    client = kept.client(right)
+    answer = client.request("GET", TENANTS, params={"limit": 1})
+    assert answer.ok() == {"tenant_ids": ["mine"]}
+    assert "x-next-cursor" not in answer.headers
+    before = without_its_id(answer)
+    # Neither a tenant that comes nor a cursor of somebody who sees it says more.
+    kept.client("all").insert("theirs too", [[1]]).ok()
+    assert without_its_id(client.request("GET", TENANTS, params={"limit": 1})) == before
+    named = set()
+    for page in pages(kept.client("all"), TENANTS, limit=1):
+        named |= set(page.json["tenant_ids"])
+        cursor = page.headers.get("x-next-cursor")
+        if cursor is not None:
+            found = client.request("GET", TENANTS, params={"cursor": cursor}).ok()["tenant_ids"]
+            assert set(found) <= {"mine"}
+    assert {"mine", "theirs", "theirs too"} <= named
+    kept.client("write").request("GET", TENANTS).refused(403, "FORBIDDEN", "`read`")
+
+
+def test_a_cursor_of_another_tenant_tells_nothing_of_it(kept: Kept) -> None:
+    kept.fill("mine")
+    mine, everything = kept.client("admin"), kept.client("all")
+    foreign = everything.get("theirs", limit=1).headers["x-next-cursor"]
+    mine.get("mine", limit=1, cursor=foreign).refused(422, "CONFLICTING_FIELDS", field="cursor")
+    mine.get("theirs", limit=1, cursor=foreign).refused(403, "FORBIDDEN")
+    params = {"tenant_id": "mine", "cursor": foreign}
+    mine.request("GET", SOURCES, params=params).refused(422, "CONFLICTING_FIELDS")
 
 
 def test_a_tenant_of_others_is_refused_whatever_its_dimension(kept: Kept) -> None:

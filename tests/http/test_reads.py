@@ -156,13 +156,6 @@ def test_an_answer_of_many_vectors_is_whole(client: Client, tenant: str) -> None
     )
 
 
-def test_a_page_over_64_mib_is_refused_rather_than_cut(client: Client, tenant: str) -> None:
-    rows = np.random.default_rng(4).standard_normal((1500, 3024)).astype(np.float32)
-    client.insert_npy(tenant, rows, file_id="a").ok()
-    client.get(tenant, limit=1500, output_fields=["embedding"]).refused(400, "INVALID_LIMIT", "lower `limit`")
-    assert len(client.get(tenant, limit=1500).ok()) == 1500
-
-
 # Get.
 
 

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from tests.http.client import GET, INSERT, JSON, NPY, SEARCH, STATS, Client, npy
+from tests.http.client import INSERT, JSON, NPY, SEARCH, STATS, Client, npy
 
 ROWS = [[0.1, 0.2, 0.3], [0.4, 0.5, -0.6]]
 
@@ -464,7 +464,6 @@ def test_what_is_not_offered_yet_is_never_done_by_half(client: Client, tenant: s
     client.search(tenant, [1, 2], filter_expr="a == 1").refused(
         422, "UNKNOWN_FIELD", "not offered", field="filter_expr"
     )
-    client.post(GET, {"tenant_id": tenant, "cursor": "c"}).refused(422, "UNKNOWN_FIELD", "not offered")
     client.get(tenant).refused(404, "TENANT_NOT_FOUND")
 
 

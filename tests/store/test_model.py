@@ -99,7 +99,9 @@ class Walk:
         dimension = held.dimension if held else self.random.choice([1, 3, 16, 17, 64])
         rows = self.held(tenant, sub_tenant) or []
         names = [f"{source}_{index}" for source in SOURCES for index in (0, 1, 2, 6, 39)]
-        names += ["x", "y", "a_00", "_1", "_", "ß"] + [row.chunk_id for row in self.random.sample(rows, min(len(rows), 5))]
+        names += ["x", "y", "a_00", "_1", "_", "ß"] + [
+            row.chunk_id for row in self.random.sample(rows, min(len(rows), 5))
+        ]
         ids = self.random.sample(sorted(set(names)), self.random.choice([1, 2, 5, 20]))
         sources = self.random.sample(SOURCES, min(len(ids), self.random.choice([1, 1, 2, 3])))
         documents, expected = [], []

@@ -169,8 +169,8 @@ OPERATIONS: dict[str, Operation] = {
         "Embeddings",
         "Read rows by source, by id, or all",
         "In the order of their upload. What is not there is not in the list. A page ends at `limit` rows, or before "
-        f"{limits.MAX_PAGE_BYTES} bytes; if more follow, the header `X-Next-Cursor` holds the `cursor` of the next request. "
-        "All pages show what was there when the first was read; 410 when that cannot be told any more.",
+        f"{limits.MAX_PAGE_BYTES} bytes; if more follow, the header `X-Next-Cursor` holds the `cursor` of the next "
+        "request. All pages show what was there when the first was read; 410 when that cannot be told any more.",
         frozenset({"fields", "body", "tenant", "store", "pages"}),
         list[answers.Found],
         requests.GetRequest,
@@ -216,8 +216,8 @@ OPERATIONS: dict[str, Operation] = {
     "tenants": Operation(
         "Tenants",
         "List the tenants",
-        "Those that the key has rights on. If more may follow, the header `X-Next-Cursor` holds the `cursor` of the next "
-        "request. The order does not change; a tenant that is made meanwhile may be missing.",
+        "Those that the key has rights on. If more may follow, the header `X-Next-Cursor` holds the `cursor` of the "
+        "next request. The order does not change; a tenant that is made meanwhile may be missing.",
         frozenset({"fields", "store", "listing"}),
         answers.TenantsAnswer,
         requests.ListRequest,
@@ -233,8 +233,8 @@ OPERATIONS: dict[str, Operation] = {
     "sources": Operation(
         "Tenants",
         "List the sources of a sub-tenant",
-        "Those that have rows, in the order of their first rows. If more may follow, the header `X-Next-Cursor` holds the "
-        "`cursor` of the next request. Each page shows the moment in which it is read: a source that is replaced "
+        "Those that have rows, in the order of their first rows. If more may follow, the header `X-Next-Cursor` holds "
+        "the `cursor` of the next request. Each page shows the moment in which it is read: a source that is replaced "
         "meanwhile moves to the end.",
         frozenset({"fields", "tenant", "store", "pages", "listing"}),
         answers.SourcesAnswer,
@@ -252,8 +252,8 @@ OPERATIONS: dict[str, Operation] = {
     "delete_tenant": Operation(
         "Tenants",
         "Delete a tenant",
-        "With all it holds, whatever state it is in; durable before it is answered. Its name may be used again at once, "
-        "with other settings.",
+        "With all it holds, whatever state it is in; durable before it is answered. Its name may be used again at "
+        "once, with other settings.",
         frozenset({"fields", "tenant", "write", "store"}),
         answers.DoneAnswer,
         requests.TenantRequest,
