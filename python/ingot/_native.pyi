@@ -208,6 +208,7 @@ class Store:
         exact: bool = False,
         score_threshold: float | None = None,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> list[Hits]:
         """One `Hits` a query, in query order."""
     def begin_search(
@@ -223,6 +224,7 @@ class Store:
         exact: bool = False,
         score_threshold: float | None = None,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> None: ...
     def begin_search_json(
         self,
@@ -239,10 +241,12 @@ class Store:
         ef: int | None = None,
         exact: bool = False,
         score_threshold: float | None = None,
+        filter: str | None = None,
     ) -> None:
         """Completes with the JSON text of what one query found, or of the list of what each found (`batch`), in
         parts, and the number of rows it shows; with None when the text would be longer than `max_bytes`. `here`
-        lets a single query be searched for before this returns, if that will take well under a millisecond."""
+        lets a single query without `filter` be searched for before this returns, if that will take well under a
+        millisecond."""
     def get(
         self,
         tenant_id: str,
@@ -252,6 +256,7 @@ class Store:
         chunk_ids: Sequence[str] | None = None,
         limit: int = 100,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> tuple[Hits, bool]:
         """The rows in insertion order and whether more follow; at most one selector, none = all rows."""
     def delete(
@@ -261,6 +266,7 @@ class Store:
         sub_tenant_id: str | None = None,
         source_id: str | None = None,
         chunk_ids: Sequence[str] | None = None,
+        filter: str | None = None,
     ) -> int:
         """Rows deleted, durably. Exactly one selector."""
     def begin_get(
@@ -274,6 +280,7 @@ class Store:
         chunk_ids: Sequence[str] | None = None,
         limit: int = 100,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> None: ...
     def begin_delete(
         self,
@@ -284,6 +291,7 @@ class Store:
         sub_tenant_id: str | None = None,
         source_id: str | None = None,
         chunk_ids: Sequence[str] | None = None,
+        filter: str | None = None,
     ) -> None: ...
     def status(self, tenant_id: str, source_id: str, *, sub_tenant_id: str | None = None) -> SourceStatus: ...
     def begin_status(
@@ -304,6 +312,9 @@ class Store:
         """Writes, syncs and removes a small file in the directory; raises when that is refused."""
     def refusing_tenants(self) -> int:
         """How many open tenants take no writes at present."""
+
+def check_filter(text: str) -> None:
+    """Raises `FilterSyntax` unless `text` is a filter."""
 
 def new_file_id() -> str:
     """`emb_` + ULID, strictly increasing as a string within the process."""

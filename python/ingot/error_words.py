@@ -12,6 +12,7 @@ from ingot.errors import (
     DirectoryInUse,
     DiskFull,
     EmptyEmbeddings,
+    FilterSyntax,
     Forked,
     FormatTooNew,
     GraphFailed,
@@ -88,6 +89,7 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
         lambda f: f"`document_metadata` is {f['bytes']} bytes of JSON, at most {f['limit']} are allowed",
     ),
     "InvalidLimit": (InvalidLimit, lambda f: f"`limit` is {f['got']}, it must be 1..{f['maximum']}"),
+    "FilterSyntax": (FilterSyntax, lambda f: f"`filter_expr`, at character {f['offset']}: {f['reason']}"),
     "DigestMismatch": (
         DigestMismatch,
         lambda f: f"`crc32c` is {f['expected']:08x}, the rows that arrived have {f['got']:08x}",
@@ -131,7 +133,12 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
 
 # The engine's names for details that have another name here.
 _RENAMED = {"maximum": "limit"}
-_FIELD_OF = {InvalidLimit: "limit", MetadataTooLarge: "document_metadata", DigestMismatch: "crc32c"}
+_FIELD_OF = {
+    InvalidLimit: "limit",
+    MetadataTooLarge: "document_metadata",
+    DigestMismatch: "crc32c",
+    FilterSyntax: "filter_expr",
+}
 
 
 def from_engine(kind: str, fields: Mapping[str, Any]) -> IngotError | KeyboardInterrupt:

@@ -80,6 +80,11 @@ class Service:
             await asyncio.to_thread(self._store.close)
         self._bridge.close()
 
+    def check_filter(self, text: str | None) -> None:
+        """Raises `FilterSyntax` unless `text` is a filter, or None."""
+        if text is not None:
+            _native.check_filter(text)
+
     def admit(self) -> None:
         """Lets a new request in; raises `Starting` or `Draining` when none is taken."""
         if self._draining:
@@ -135,6 +140,7 @@ class Service:
             exact=search.exact,
             score_threshold=search.score_threshold,
             with_embeddings=search.with_embeddings,
+            filter=search.filter,
         )
         return hits
 
@@ -156,6 +162,7 @@ class Service:
             ef=search.ef,
             exact=search.exact,
             score_threshold=search.score_threshold,
+            filter=search.filter,
         )
         if answer is None:
             raise InvalidLimit(
@@ -173,6 +180,7 @@ class Service:
             sub_tenant_id=selection.sub_tenant_id,
             source_id=selection.source_id,
             chunk_ids=selection.chunk_ids,
+            filter=selection.filter,
             limit=limit,
             with_embeddings=with_embeddings,
         )
@@ -186,6 +194,7 @@ class Service:
             sub_tenant_id=selection.sub_tenant_id,
             source_id=selection.source_id,
             chunk_ids=selection.chunk_ids,
+            filter=selection.filter,
         )
         return count
 

@@ -251,7 +251,7 @@ EXAMPLES: tuple[Example, ...] = (
         {"tenant_id": TENANT},
         _refused(
             "MISSING_FIELD",
-            "nothing selected, nothing deleted: send `source_id` or `chunk_ids`",
+            "nothing selected, nothing deleted: send `source_id`, `chunk_ids` or `filter_expr`",
             field="source_id",
         ),
         422,

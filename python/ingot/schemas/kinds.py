@@ -18,6 +18,7 @@ __all__ = [
     "Exact",
     "FileId",
     "FileIds",
+    "FilterExpr",
     "Matrix",
     "Metadata",
     "OutputFields",
@@ -110,6 +111,17 @@ ChunkIds = Annotated[
     _said(
         f"Up to {limits.MAX_CHUNK_IDS} rows by their ids, each {_id_text(limits.MAX_CHUNK_ID)}.",
         maxItems=limits.MAX_CHUNK_IDS,
+    ),
+]
+FilterExpr = Annotated[
+    str,
+    _said(
+        "Which rows, as a boolean expression over `source_id`, `chunk_id` and `metadata[\"key\"]`: `==` `!=` `<` `<=` `>` "
+        f"`>=` `in` `not in` `like` `exists` `and` `or` `not`; at most {limits.MAX_FILTER} bytes and "
+        f"{limits.MAX_FILTER_LEVELS} levels.",
+        minLength=1,
+        maxLength=limits.MAX_FILTER,
+        examples=['metadata["lang"] == "en" and metadata["year"] >= 2020'],
     ),
 ]
 Matrix = Annotated[

@@ -44,6 +44,7 @@ fn describe(error: &Error, fields: &Bound<'_, PyDict>) -> PyResult<&'static str>
         InvalidId { field, reason },
         MetadataTooLarge { bytes, limit },
         InvalidLimit { got, maximum },
+        FilterSyntax { offset, reason },
         DigestMismatch { expected, got },
         TenantNotFound,
         SubTenantNotFound,

@@ -12,6 +12,7 @@ mod eventfd_unsafe;
 mod file_id;
 mod hits;
 mod inserted;
+mod query;
 mod stats;
 mod store;
 
@@ -31,6 +32,8 @@ mod _native {
     use crate::hits::Hits;
     #[pymodule_export]
     use crate::inserted::{ChunkIds, Inserted};
+    #[pymodule_export]
+    use crate::query::check_filter;
     #[pymodule_export]
     use crate::stats::{SourceStatus, TenantStats};
     #[pymodule_export]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::chunked_unsafe::Chunked;
 use crate::error::{Error, Result};
 use crate::format::checksum::crc32c;
+use crate::format::name::chunk_id;
 use crate::format::record::{BatchEntry, Record};
 use crate::format::{BLOCK, align};
 use crate::log::{Position, Segment, Segments};
@@ -147,6 +148,27 @@ impl Catalogue {
             }
         });
         failed.map_or(Ok(numbers), Err)
+    }
+
+    /// The key under which a source's batches are found.
+    pub fn source_key(&self, sub_tenant: u32, source_id: &str) -> SourceKey {
+        self.sources.hash(sub_tenant, source_id)
+    }
+
+    /// The batches, its own among them, that have the hash of a batch's source and are not forgotten.
+    pub fn siblings(&self, number: u32) -> Vec<u32> {
+        self.sources.get(self.batch(number).source_hash)
+    }
+
+    /// The batch whose metadata is that of the rows of batch `number` at `lsn`.
+    pub const fn metadata_holder(&self, number: u32, _lsn: u64) -> u32 {
+        // Every upload replaces its source: its rows have the metadata that came with them.
+        number
+    }
+
+    /// The id of a row: the one with this index in the upload that `entry` is of.
+    pub fn chunk_id(entry: &BatchEntry<'_>, index: u32) -> String {
+        chunk_id(entry.source_id, index)
     }
 
     /// Forgets those batches that share a source's hash with `number` and satisfy `dead`.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Selector, Tenant};
-use crate::catalogue::Batch;
+use crate::catalogue::{Batch, Catalogue};
 use crate::collection::{Collection, Found, View};
 use crate::error::Result;
-use crate::format::name::{chunk_id, parse_chunk_id};
+use crate::format::name::parse_chunk_id;
 
 /// One row that was found, with what the log says of it.
 pub struct Hit<'a> {
@@ -101,7 +101,7 @@ impl Hits {
             catalogue.check_medium(batch)?;
             visit(Hit {
                 source_id: entry.source_id,
-                chunk_id: chunk_id(entry.source_id, index),
+                chunk_id: Catalogue::chunk_id(&entry, index),
                 metadata: entry.metadata,
                 distance: found.distance,
                 vector,
@@ -156,6 +156,11 @@ impl Tenant {
                     })
                 });
                 rows.collect()
+            }
+            Some(Selector::Filter(filter)) => {
+                let view = collection.view();
+                let selection = collection.select(&view, filter, &|| Ok(()))?;
+                selection.rows(&view).take(limit.saturating_add(1)).collect()
             }
         };
         found.sort_unstable_by_key(|found| found.row);

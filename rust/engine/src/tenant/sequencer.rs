@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::filtered::{Dying, Metadata, surviving};
 use super::upload::{Inserted, Selector, ValidUpload, check_dimension};
 use super::{Completion, Tenant};
 use crate::error::{Error, Result};
@@ -21,8 +22,9 @@ struct LiveRange {
 
 /// What is known of a source at the end of the queue.
 #[derive(Clone, Debug, Default)]
-struct LiveSource {
+pub(super) struct LiveSource {
     ranges: Vec<LiveRange>,
+    metadata: Metadata,
     /// Digest of rows and metadata, when the source is one whole upload.
     identity: Option<Identity>,
 }
@@ -54,7 +56,16 @@ impl LiveSource {
         })
     }
 
-    fn remove(&mut self, row: u64) {
+    pub(super) const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Its rows, each with its index in its upload.
+    pub(super) fn each_row(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.ranges.iter().flat_map(|range| (range.rows.first..range.rows.end()).zip(range.first_index..))
+    }
+
+    pub(super) fn remove(&mut self, row: u64) {
         let Some(at) =
             self.ranges.iter().position(|range| (range.rows.first..range.rows.end()).contains(&row))
         else {
@@ -102,6 +113,8 @@ pub(super) struct Sequencer {
     sub_tenants: HashMap<String, u32>,
     next_sub_tenant: u32,
     pending: HashMap<(u32, String), Pending>,
+    /// What deletes by filter let die of sources that are not pending.
+    dying: Vec<Dying>,
 }
 
 impl Sequencer {
@@ -118,6 +131,7 @@ impl Sequencer {
             sub_tenants: applied.sub_tenants.clone(),
             next_sub_tenant,
             pending: HashMap::new(),
+            dying: Vec::new(),
         }
     }
 
@@ -132,6 +146,18 @@ impl Sequencer {
     /// Records up to `lsn` are applied: the catalogue knows their sources.
     pub(super) fn applied(&mut self, lsn: u64) {
         self.pending.retain(|_, pending| pending.lsn > lsn);
+        self.dying.retain(|dying| dying.lsn > lsn);
+    }
+
+    /// The sources of a sub-tenant that records in flight touch.
+    pub(super) fn touched(&self, sub_tenant: u32) -> impl Iterator<Item = (&str, &LiveSource)> {
+        let of_it = self.pending.iter().filter(move |((number, _), _)| *number == sub_tenant);
+        of_it.map(|((_, source_id), pending)| (&**source_id, &pending.source))
+    }
+
+    /// What deletes by filter in flight let die.
+    pub(super) fn dying(&self) -> &[Dying] {
+        &self.dying
     }
 }
 
@@ -173,6 +199,7 @@ impl Tenant {
             return Err(Error::EmptyEmbeddings { field: "embeddings" });
         };
         let source_id = batch.source_id.clone();
+        let metadata = batch.metadata.as_deref().map_or(Metadata::None, |text| Metadata::InFlight(text.into()));
         // At most 3024 columns.
         #[allow(clippy::cast_possible_truncation)]
         let dimension = upload.dimension.get() as u16;
@@ -221,8 +248,8 @@ impl Tenant {
         sequencer.last_lsn = lsn;
         sequencer.next_row += identity.rows;
         let rows = RowRange { first: first_row, count: identity.rows };
-        let source =
-            LiveSource { ranges: vec![LiveRange { rows, first_index: 0 }], identity: Some(identity) };
+        let ranges = vec![LiveRange { rows, first_index: 0 }];
+        let source = LiveSource { ranges, metadata, identity: Some(identity) };
         sequencer.pending.insert((sub_tenant, source_id), Pending { lsn, source });
         inserted.lsn = lsn;
         Ok((Some(draft), inserted))
@@ -259,18 +286,19 @@ impl Tenant {
             return Err(Error::Closed);
         }
         let number = sequencer.sub_tenant(sub_tenant).ok_or(Error::SubTenantNotFound)?;
-        let mut touched: HashMap<&str, LiveSource> = HashMap::new();
+        let mut touched: HashMap<String, LiveSource> = HashMap::new();
         let mut rows: Vec<u64> = Vec::new();
+        let mut applied: Vec<RowRange> = Vec::new();
         match selector {
             Selector::Source(id) => {
                 let source = self.source(sequencer, number, id)?;
                 rows.extend(source.ranges.iter().flat_map(|range| range.rows.first..range.rows.end()));
-                touched.insert(id, LiveSource::default());
+                touched.insert(id.clone(), LiveSource::default());
             }
             Selector::Chunks(ids) => {
                 for (id, index) in ids.iter().filter_map(|id| parse_chunk_id(id)) {
                     if !touched.contains_key(id) {
-                        touched.insert(id, self.source(sequencer, number, id)?);
+                        touched.insert(id.to_owned(), self.source(sequencer, number, id)?);
                     }
                     if let Some(source) = touched.get_mut(id)
                         && let Some(row) = source.row_of(index)
@@ -280,24 +308,35 @@ impl Tenant {
                     }
                 }
             }
+            Selector::Filter(filter) => {
+                let chosen = self.choose(sequencer, number, filter)?;
+                (rows, touched, applied) = (chosen.in_flight, chosen.touched, chosen.applied);
+            }
         }
-        if rows.is_empty() {
+        let count = rows.len() as u64 + applied.iter().map(|rows| rows.count).sum::<u64>();
+        if count == 0 {
             return Ok((None, 0));
         }
         rows.sort_unstable();
         let lsn = sequencer.last_lsn + 1;
         sequencer.last_lsn = lsn;
         for (id, source) in touched {
-            sequencer.pending.insert((number, id.to_owned()), Pending { lsn, source });
+            sequencer.pending.insert((number, id), Pending { lsn, source });
+        }
+        let mut deaths = ranges(&rows);
+        if !applied.is_empty() {
+            deaths.extend(&applied);
+            deaths.sort_unstable();
+            sequencer.dying.push(Dying::new(lsn, number, applied));
         }
         let draft = Draft {
             sub_tenant: number,
-            deaths: ranges(&rows),
+            deaths,
             body: DraftBody::default(),
             metric: self.metric,
             ..Draft::bare(Kind::Delete, lsn)
         };
-        Ok((Some(draft), rows.len() as u64))
+        Ok((Some(draft), count))
     }
 
     /// The rows of a source that live at the end of the queue.
@@ -310,7 +349,9 @@ impl Tenant {
         let numbers = self.catalogue.batches_of(sub_tenant, source_id)?;
         for &number in &numbers {
             let batch = self.catalogue.batch(number);
-            for rows in collection.living(batch.rows()) {
+            let living = collection.living(batch.rows()).into_iter();
+            for rows in living.flat_map(|rows| surviving(&sequencer.dying, sub_tenant, rows)) {
+                live.metadata = Metadata::Of(number);
                 live.ranges.push(LiveRange { rows, first_index: batch.index_of(rows.first) });
             }
             let whole = live.ranges.len() == 1 && live.rows() == u64::from(batch.row_count);

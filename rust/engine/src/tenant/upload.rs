@@ -1,6 +1,7 @@
 //! What comes in: uploads and deletes, checked as far as they can be without looking at the tenant.
 
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::format::draft::{DraftBatch, DraftBody};
 use crate::format::name::{check_chunk_id, check_source_id, check_sub_tenant_id};
 use crate::limits::{DEFAULT_SUB_TENANT, MAX_METADATA, MAX_ROWS};
@@ -57,13 +58,15 @@ pub(crate) struct ValidUpload {
     pub(crate) body: DraftBody,
 }
 
-/// Which rows to delete.
+/// Which rows to read or to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
     /// All rows of a source.
     Source(String),
     /// Single rows.
     Chunks(Vec<String>),
+    /// Rows that a filter holds of.
+    Filter(Filter),
 }
 
 impl Selector {
@@ -75,6 +78,8 @@ impl Selector {
         match self {
             Self::Source(id) => check_source_id(id),
             Self::Chunks(ids) => ids.iter().try_for_each(|id| check_chunk_id(id)),
+            // Only one that is an expression can be made.
+            Self::Filter(_) => Ok(()),
         }
     }
 }
