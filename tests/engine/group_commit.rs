@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 
 use ingot_engine::error::{Error, Result};
+use ingot_engine::filter::Filter;
 use ingot_engine::storage::memory::MemoryDisk;
 use ingot_engine::storage::{File, Map, Storage};
 use ingot_engine::store::{Arrival, Options, Store};
-use ingot_engine::tenant::{Inserted, Upload};
+use ingot_engine::tenant::{Inserted, Selector, Upload};
 use ingot_engine::vector::{Dimension, Rows};
 
 /// Holds back whoever syncs while it is shut, and counts.
@@ -240,6 +241,72 @@ fn uploads_of_one_source_in_one_group_overwrite_each_other_in_order() {
         let expected = [("first_0", 1.0), ("same_0", 14.0), ("held_0", 99.0)];
         assert_eq!(found, expected.map(|(id, first)| (id.to_owned(), first)));
     }
+}
+
+fn tagged(source_id: &str, tag: u32) -> Upload {
+    Upload { metadata: Some(format!(r#"{{"k":{tag}}}"#).into_bytes()), ..upload(source_id, 3.0) }
+}
+
+/// Queues a delete; its outcome comes to the receiver.
+fn delete(scene: &Scene, filter: &str) -> mpsc::Receiver<Result<u64>> {
+    let (sender, receiver) = mpsc::channel();
+    let completion = Box::new(move |outcome| sender.send(outcome).unwrap());
+    let selector = Selector::Filter(Filter::parse(filter).unwrap());
+    scene.store.begin_delete("t".to_owned(), None, selector, completion);
+    scene.all_are_queued();
+    receiver
+}
+
+#[test]
+fn a_delete_by_filter_is_decided_against_what_is_in_flight() {
+    let scene = Scene::new();
+    scene.begin(tagged("a", 1));
+    scene.begin(tagged("b", 2));
+    scene.all_are_queued();
+    // One source is applied, the other is being synced; then both are gone for whoever comes later.
+    let untagged = [delete(&scene, r#"not exists metadata["k"]"#), delete(&scene, r#"not exists metadata["k"]"#)];
+    let tagged_one = delete(&scene, r#"metadata["k"] == 1"#);
+    scene.begin(Upload { upsert: false, ..tagged("first", 1) });
+    scene.begin(Upload { upsert: false, ..tagged("a", 1) });
+    scene.all_are_queued();
+    let by_id = delete(&scene, r#"chunk_id == "b_0" or chunk_id == "a_1""#);
+    let again = delete(&scene, r#"source_id == "first" and metadata["k"] in [1, 2]"#);
+    let source = Selector::Source("first".to_owned());
+    let (sender, gone) = mpsc::channel();
+    scene.store.begin_delete("t".to_owned(), None, source, Box::new(move |outcome| sender.send(outcome).unwrap()));
+    scene.all_are_queued();
+    assert_eq!(scene.visible_rows(), 1, "nothing is seen before it is synced");
+    scene.gate.set_shut(false);
+    let inserted: Vec<Inserted> = (0..5).map(|_| scene.receiver.recv().unwrap().unwrap()).collect();
+    assert!(inserted.iter().all(|inserted| inserted.overwritten == 0 && !inserted.existed));
+    let counts = untagged.iter().chain([&tagged_one, &by_id, &again, &gone]);
+    let counts: Vec<u64> = counts.map(|outcome| outcome.recv().unwrap().unwrap()).collect();
+    assert_eq!(counts, [2, 0, 1, 1, 1, 0]);
+    for store in [Arc::clone(&scene.store), reopened(&scene)] {
+        let (hits, _) = store.get("t", None, None, 1000).unwrap();
+        let mut found = Vec::new();
+        hits.each(&mut |hit| {
+            found.push(hit.chunk_id);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found, ["a_0"]);
+    }
+}
+
+#[test]
+fn a_delete_by_filter_that_fails_leaves_nothing_behind() {
+    let scene = Scene::new();
+    let outcome = delete(&scene, r#"source_id like "%""#);
+    scene
+        .disk
+        .fail_next(ingot_engine::storage::memory::Action::Sync, ingot_engine::storage::memory::Fault::Io);
+    scene.gate.set_shut(false);
+    assert_eq!(outcome.recv().unwrap(), Err(Error::OutcomeUnknown));
+    assert_eq!(scene.receiver.recv().unwrap(), Err(Error::OutcomeUnknown));
+    assert_eq!(scene.visible_rows(), 1);
+    let selector = Selector::Filter(Filter::parse(r#"source_id like "%""#).unwrap());
+    assert_eq!(scene.store.delete("t", None, &selector), Ok(1));
 }
 
 /// The same disk after a power cut that keeps only what was synced.

@@ -465,9 +465,6 @@ def test_what_is_not_offered_yet_is_never_done_by_half(client: Client, tenant: s
         ({"Content-Encoding": "gzip"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
     ):
         client.post(INSERT, body, headers=headers).refused(status, code, "not offered")
-    client.search(tenant, [1, 2], filter_expr="a == 1").refused(
-        422, "UNKNOWN_FIELD", "not offered", field="filter_expr"
-    )
     client.post(GET, {"tenant_id": tenant, "cursor": "c"}).refused(422, "UNKNOWN_FIELD", "not offered")
     client.get(tenant).refused(404, "TENANT_NOT_FOUND")
 

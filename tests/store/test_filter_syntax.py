@@ -127,7 +127,7 @@ def test_filters_of_full_length_end_soon(data: Path) -> None:
             filled('metadata["a"] like "', "a%a", 'b"'),
             filled('metadata["a"] like "', "%%", '"'),
             filled('metadata["n"] in [', "1,", "]"),
-            "metadata[\"n\"] not in [" + ",".join(map(str, range(3000))) + "]",
+            "metadata[\"n\"] not in [" + ",".join(map(str, range(3300))) + "]",
             filled('metadata["n"] == 1', ' or metadata["n"] == 2'),
             filled('metadata["n"] == 1', " and not chunk_id<'s'"),
             filled('metadata["n"] == ', "9"),

@@ -145,6 +145,30 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     Example(
         "search",
+        "filtered",
+        "The nearest rows among those that a filter holds of",
+        {
+            "tenant_id": TENANT,
+            "query_embedding": [1.0, 0.0, 0.0, 0.0],
+            "filter_expr": 'metadata["lang"] in ["en", "de"] and metadata["year"] >= 2025 and chunk_id != "article-1_0"',
+        },
+        [_row(1, _METADATA, score=0.5, distance=0.5)],
+    ),
+    Example(
+        "search",
+        "no_filter",
+        "A filter that is none",
+        {"tenant_id": TENANT, "query_embedding": [1.0, 0.0, 0.0, 0.0], "filter_expr": 'metadata["lang"] = "en"'},
+        _refused(
+            "FILTER_SYNTAX",
+            "`filter_expr`, at character 17: `=` is written `==`",
+            field="filter_expr",
+            offset=17,
+        ),
+        400,
+    ),
+    Example(
+        "search",
         "unknown_field",
         "A field that does not exist",
         {"tenant_id": TENANT, "query_embeding": [1.0, 0.0, 0.0, 0.0]},
@@ -176,6 +200,13 @@ EXAMPLES: tuple[Example, ...] = (
         "Rows by their ids, with vectors",
         {"tenant_id": TENANT, "chunk_ids": ["article-1_1"], "output_fields": ["embedding"]},
         [_row(1, _METADATA, _ROWS[1])],
+    ),
+    Example(
+        "get",
+        "filter",
+        "Rows by a filter",
+        {"tenant_id": TENANT, "filter_expr": 'exists metadata["lang"] and not chunk_id like "%_0"'},
+        [_row(1, _METADATA)],
     ),
     Example(
         "status",
@@ -243,6 +274,13 @@ EXAMPLES: tuple[Example, ...] = (
         "One row",
         {"tenant_id": TENANT, "chunk_ids": ["article-1_1"]},
         {"delete_count": 1, "success": True, "error": None},
+    ),
+    Example(
+        "delete",
+        "filter",
+        "By a filter",
+        {"tenant_id": TENANT, "filter_expr": 'metadata["year"] < 2000'},
+        {"delete_count": 0, "success": True, "error": None},
     ),
     Example(
         "delete",

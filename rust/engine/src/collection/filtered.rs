@@ -15,7 +15,9 @@ use crate::limits::DEFAULT_EF;
 /// Nodes that a search of the graph visits for each candidate kept, about, when all pass.
 const VISITS_A_CANDIDATE: u64 = 16;
 /// What a visit costs, in codes scanned.
-const CODES_A_VISIT: u64 = 25;
+const CODES_A_VISIT: u64 = 12;
+/// Of what passes elsewhere, the share that has to pass near a query for the graph to be trusted.
+const LEAST_SHARE: f64 = 0.8;
 /// Slots of a piece of a scan.
 const SLOTS_A_PIECE: u32 = 8192;
 /// Runs of fewer slots are measured one by one.
@@ -71,22 +73,28 @@ impl Search {
         (visits * CODES_A_VISIT < passing).then_some(2 * visits)
     }
 
-    /// Slots from the graph; `None` when it cannot be searched just now, or not in so many `visits`.
+    /// Slots from the graph; `None` when it cannot be searched just now, not in so many `visits`, or not well.
     fn in_graph_selected(&self, selection: &Selection, query: usize, visits: u64) -> Option<Vec<u32>> {
         let ef = self.options.ef.unwrap_or(DEFAULT_EF).max(self.count);
-        let left = Cell::new(visits);
-        let passes = |slot: u32| self.view.visible(slot) && selection.has(slot);
-        let asked = |slot: u32| {
-            if left.get() == 0 {
+        let (asked, passed) = (Cell::new(0), Cell::new(0));
+        let passes = |slot: u32| {
+            if asked.get() >= visits {
                 // Soonest over when everything passes.
                 return true;
             }
-            left.set(left.get() - 1);
-            passes(slot)
+            asked.set(asked.get() + 1);
+            let passes = self.view.visible(slot) && selection.has(slot);
+            passed.set(passed.get() + u64::from(passes));
+            passes
         };
         let graph = self.view.generation.graph.get()?;
-        let nearest = graph.search(&self.codes[query], self.count, ef, Some(&asked))?;
-        (left.get() > 0).then(|| nearest.into_iter().map(|(_, slot)| slot).collect())
+        let nearest = graph.search(&self.codes[query], self.count, ef, Some(&passes))?;
+        // Where fewer pass around the query than elsewhere, the nearest that do are far away and far apart, and a graph
+        // is searched for what is close together.
+        let elsewhere = selection.estimate() as f64 / f64::from(self.view.born.max(1));
+        let usual = asked.get() as f64 * elsewhere * LEAST_SHARE;
+        let well = asked.get() < visits && passed.get() as f64 >= usual;
+        well.then(|| nearest.into_iter().map(|(_, slot)| slot).collect())
     }
 
     /// Offers the selected ones among the coded `slots` to the tops of some of the queries.
