@@ -21,6 +21,7 @@ __all__ = [
     "SourceStatus",
     "Store",
     "TenantStats",
+    "check_filter",
     "crc32c",
     "new_file_id",
 ]

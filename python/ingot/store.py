@@ -148,7 +148,8 @@ class Store:
         Returns `Hits`, columns of equal length: `chunk_ids`, `source_ids`, `metadata` (JSON text), `distances`
         and `scores` (float32), `embeddings` (float32, shape (len, dimension)) if asked for.
 
-        Raises `TenantNotFound`, `SubTenantNotFound`, `DimensionMismatch`, `InvalidLimit`, `FilterSyntax`, `CorruptData`.
+        Raises `TenantNotFound`, `SubTenantNotFound`, `DimensionMismatch`, `InvalidLimit`, `FilterSyntax`,
+        `CorruptData`.
         """
         array = _array(query)
         if array.ndim != 1:
@@ -230,7 +231,7 @@ class Store:
         chunk_ids: Sequence[str] | None = None,
         filter: str | None = None,
     ) -> int:
-        """Delete a source, single rows by chunk id, or rows by filter; return how many rows that were, durably deleted."""
+        """Delete a source, or rows by chunk id or filter; return how many rows that were, durably deleted."""
         return self._store.delete(
             tenant_id, sub_tenant_id=sub_tenant_id, source_id=source_id, chunk_ids=chunk_ids, filter=filter
         )

@@ -264,7 +264,8 @@ fn a_delete_by_filter_is_decided_against_what_is_in_flight() {
     scene.begin(tagged("b", 2));
     scene.all_are_queued();
     // One source is applied, the other is being synced; then both are gone for whoever comes later.
-    let untagged = [delete(&scene, r#"not exists metadata["k"]"#), delete(&scene, r#"not exists metadata["k"]"#)];
+    let untagged =
+        [delete(&scene, r#"not exists metadata["k"]"#), delete(&scene, r#"not exists metadata["k"]"#)];
     let tagged_one = delete(&scene, r#"metadata["k"] == 1"#);
     scene.begin(Upload { upsert: false, ..tagged("first", 1) });
     scene.begin(Upload { upsert: false, ..tagged("a", 1) });
@@ -273,7 +274,12 @@ fn a_delete_by_filter_is_decided_against_what_is_in_flight() {
     let again = delete(&scene, r#"source_id == "first" and metadata["k"] in [1, 2]"#);
     let source = Selector::Source("first".to_owned());
     let (sender, gone) = mpsc::channel();
-    scene.store.begin_delete("t".to_owned(), None, source, Box::new(move |outcome| sender.send(outcome).unwrap()));
+    scene.store.begin_delete(
+        "t".to_owned(),
+        None,
+        source,
+        Box::new(move |outcome| sender.send(outcome).unwrap()),
+    );
     scene.all_are_queued();
     assert_eq!(scene.visible_rows(), 1, "nothing is seen before it is synced");
     scene.gate.set_shut(false);

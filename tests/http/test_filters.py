@@ -30,11 +30,15 @@ def test_a_search_finds_only_what_the_filter_holds_of(client: Client, filled: st
     found = client.search(filled, [1, 3], filter_expr=EN).ok()
     assert sorted(sources(found)) == ["s0", "s0", "s2", "s2", "s4", "s4"]
     assert [item["score"] for item in found] == sorted((item["score"] for item in found), reverse=True)
-    everything = {item["embedding"]["chunk_id"]: item for item in client.search(filled, [1, 3], limit=50).ok()}
+    everything = {
+        item["embedding"]["chunk_id"]: item for item in client.search(filled, [1, 3], limit=50).ok()
+    }
     assert all(everything[item["embedding"]["chunk_id"]] == item for item in found)
     assert len(client.search(filled, [1, 3], filter_expr=EN, limit=4).ok()) == 4
     assert client.search(filled, [1, 3], filter_expr=EN, exact=True).ok() == found
-    assert client.search(filled, [1, 3], filter_expr=EN, output_fields=["embedding"]).ok()[0]["embedding"]["embedding"]
+    assert client.search(filled, [1, 3], filter_expr=EN, output_fields=["embedding"]).ok()[0]["embedding"][
+        "embedding"
+    ]
     assert client.search(filled, [1, 3], filter_expr='metadata["lang"] == "fr"').ok() == []
     assert client.search(filled, [1, 3], filter_expr=None, limit=50).ok() == list(everything.values())
     strict = client.search(filled, [1, 3], filter_expr=EN, score_threshold=found[1]["score"]).ok()
@@ -50,7 +54,9 @@ def test_a_batch_has_one_filter(client: Client, filled: str) -> None:
 
 def test_an_array_comes_with_its_filter_as_a_parameter(client: Client, filled: str) -> None:
     params = {"tenant_id": filled, "filter_expr": 'metadata["deep"]["list"][1] == "ü" and metadata["n"] < 2'}
-    answer = client.request("POST", SEARCH, npy(np.array([1, 3], np.float32)), {"Content-Type": NPY}, params).ok()
+    answer = client.request(
+        "POST", SEARCH, npy(np.array([1, 3], np.float32)), {"Content-Type": NPY}, params
+    ).ok()
     assert sorted(sources(answer)) == ["s0", "s0", "s1", "s1"]
 
 
@@ -60,8 +66,12 @@ def test_a_get_reads_what_the_filter_holds_of_in_order(client: Client, filled: s
     assert [item["embedding"]["chunk_id"] for item in found] == ["s2_0", "s3_0", "s4_0", "s5_0"]
     assert client.request("POST", GET, params={"tenant_id": filled, "filter_expr": text}).ok() == found
     assert client.get(filled, filter_expr=text, limit=2).ok() == found[:2]
-    client.get(filled, filter_expr=text, source_id="s1").refused(422, "CONFLICTING_FIELDS", field="filter_expr")
-    client.get(filled, filter_expr=text, chunk_ids=["s1_0"]).refused(422, "CONFLICTING_FIELDS", field="filter_expr")
+    client.get(filled, filter_expr=text, source_id="s1").refused(
+        422, "CONFLICTING_FIELDS", field="filter_expr"
+    )
+    client.get(filled, filter_expr=text, chunk_ids=["s1_0"]).refused(
+        422, "CONFLICTING_FIELDS", field="filter_expr"
+    )
 
 
 def test_a_delete_removes_what_the_filter_holds_of(client: Client, filled: str) -> None:
@@ -78,7 +88,9 @@ def test_a_delete_removes_what_the_filter_holds_of(client: Client, filled: str) 
     assert len(client.get(filled).ok()) == 2
 
 
-def test_a_filter_that_is_none_is_refused_with_its_place_and_deletes_nothing(client: Client, filled: str) -> None:
+def test_a_filter_that_is_none_is_refused_with_its_place_and_deletes_nothing(
+    client: Client, filled: str
+) -> None:
     wrong = "metadata['ü'] = 1"
     for answer in (
         client.search(filled, [1, 3], filter_expr=wrong),

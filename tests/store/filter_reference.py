@@ -5,6 +5,7 @@ of another type, is false, `!=` and `not in` included; `not` is plain negation; 
 `%` and `\\`.
 """
 
+import itertools
 import json
 import random
 import re
@@ -67,7 +68,7 @@ def evaluate(expression: Expression, row: Row) -> bool:
 def _look_up(field: Field, row: Row) -> Any:
     if isinstance(field, str):
         return row.source_id if field == SOURCE else row.chunk_id
-    value = {} if row.metadata is None else json.loads(row.metadata)
+    value: Any = {} if row.metadata is None else json.loads(row.metadata)
     for step in field.steps:
         if isinstance(step, str):
             if not isinstance(value, dict) or step not in value:
@@ -121,14 +122,74 @@ def _holds(value: Any, operator: str, operand: Any) -> bool:
 
 
 _NUMBERS = [
-    *("0", "-0", "-0.0", "1", "1.0", "1e0", "-1", "2", "3", "3.5", "-3.5", "0.1", "0.30000000000000004", "1e2", "100"),
-    *("9007199254740992", "9007199254740993", "9007199254740992.0", "-9007199254740993", "9223372036854775807"),
+    *(
+        "0",
+        "-0",
+        "-0.0",
+        "1",
+        "1.0",
+        "1e0",
+        "-1",
+        "2",
+        "3",
+        "3.5",
+        "-3.5",
+        "0.1",
+        "0.30000000000000004",
+        "1e2",
+        "100",
+    ),
+    *(
+        "9007199254740992",
+        "9007199254740993",
+        "9007199254740992.0",
+        "-9007199254740993",
+        "9223372036854775807",
+    ),
     *("9223372036854775808", "-9223372036854775808", "-9223372036854775809", "18446744073709551616"),
-    *("1e30", "1000000000000000000000000000000", "1000000000000000019884624838656", "1.7976931348623157e308", "5e-324"),
+    *(
+        "1e30",
+        "1000000000000000000000000000000",
+        "1000000000000000019884624838656",
+        "1.7976931348623157e308",
+        "5e-324",
+    ),
 ]
 _TEXTS = [
-    *("", "a", "A", "ab", "abc", "abcabc", "b", "ä", "a\u0308", "🦀", "🦀🦀", "a%b", "a_b", "a\\b", "\\", "%", "10", "1"),
-    *('say "x"', "it's", "line\nbreak", "tab\t", "\u0000", "\uffff", "true", "null", "metadata", "a b", "/", "ｆ"),
+    *(
+        "",
+        "a",
+        "A",
+        "ab",
+        "abc",
+        "abcabc",
+        "b",
+        "ä",
+        "a\u0308",
+        "🦀",
+        "🦀🦀",
+        "a%b",
+        "a_b",
+        "a\\b",
+        "\\",
+        "%",
+        "10",
+        "1",
+    ),
+    *(
+        'say "x"',
+        "it's",
+        "line\nbreak",
+        "tab\t",
+        "\u0000",
+        "\uffff",
+        "true",
+        "null",
+        "metadata",
+        "a b",
+        "/",
+        "\uff46",
+    ),
 ]
 _KEYS = ["a", "b", "c", "ключ", "a b", 'q"uote', "back\\slash", "it's", ""]
 
@@ -143,7 +204,9 @@ class Maker:
         """An object's text as some client may write it: white space, escapes, keys that come twice."""
         members = []
         for _ in range(self.random.choice((0, 1, 2, 3, 5))):
-            members.append(f"{self._json(self.random.choice(_KEYS))}{self._white()}:{self._member(depth + 1)}")
+            members.append(
+                f"{self._json(self.random.choice(_KEYS))}{self._white()}:{self._member(depth + 1)}"
+            )
         return "{" + ",".join(f"{self._white()}{member}{self._white()}" for member in members) + "}"
 
     def _member(self, depth: int) -> str:
@@ -193,10 +256,14 @@ class Maker:
                 return Tested(field, operator, tuple(self._operand(texts) for _ in range(count)))
             case "like":
                 text = self.random.choice(texts)
-                cut = sorted(self.random.randrange(len(text) + 1) for _ in range(self.random.choice((0, 1, 2, 3))))
+                cut = sorted(
+                    self.random.randrange(len(text) + 1) for _ in range(self.random.choice((0, 1, 2, 3)))
+                )
                 bounds = [0, *cut, len(text)]
-                parts = [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
-                return Tested(field, operator, tuple(p if self.random.random() < 0.7 else p[:1] for p in parts))
+                parts = [text[a:b] for a, b in itertools.pairwise(bounds)]
+                return Tested(
+                    field, operator, tuple(p if self.random.random() < 0.7 else p[:1] for p in parts)
+                )
             case "==" | "!=":
                 return Tested(field, operator, self._operand(texts))
             case _:
@@ -208,7 +275,8 @@ class Maker:
     def _path(self) -> tuple[str | int, ...]:
         steps: list[str | int] = [self.random.choice(_KEYS)]
         while self.random.random() < 0.25:
-            steps.append(self.random.choice((*_KEYS[:3], 0, 1)))
+            further: list[str | int] = [*_KEYS[:3], 0, 1]
+            steps.append(self.random.choice(further))
         return tuple(steps)
 
     def _operand(self, texts: list[str]) -> Any:
@@ -266,7 +334,7 @@ class Maker:
         if isinstance(value, int | float):
             return repr(value)
         quote = self.random.choice("'\"")
-        written = value.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+        written: str = value.replace("\\", "\\\\").replace(quote, f"\\{quote}")
         if self.random.random() < 0.3:
             written = written.replace("\n", "\\n").replace("\t", "\\t").replace("\u0000", "\\u0000")
             written = written.replace("🦀", "\\ud83e\\udd80").replace("ä", "\\u00e4")

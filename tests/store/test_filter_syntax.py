@@ -1,4 +1,4 @@
-"""A filter that is none is refused with the place where it goes wrong and what would be right there; none takes long."""
+"""What is no filter is refused with the place where it goes wrong and what would be right; none takes long."""
 
 import time
 from pathlib import Path
@@ -120,14 +120,17 @@ def test_filters_of_full_length_end_soon(data: Path) -> None:
     with ingot.open(data) as store:
         for number in range(20):
             store.insert(
-                "t", np.ones((2, 2), np.float32), file_id=f"s{number}", document_metadata={"a": long, "n": number}
+                "t",
+                np.ones((2, 2), np.float32),
+                file_id=f"s{number}",
+                document_metadata={"a": long, "n": number},
             )
         filters = [
             filled('metadata["a"] like "', "%a", '%b"'),
             filled('metadata["a"] like "', "a%a", 'b"'),
             filled('metadata["a"] like "', "%%", '"'),
             filled('metadata["n"] in [', "1,", "]"),
-            "metadata[\"n\"] not in [" + ",".join(map(str, range(3300))) + "]",
+            'metadata["n"] not in [' + ",".join(map(str, range(3300))) + "]",
             filled('metadata["n"] == 1', ' or metadata["n"] == 2'),
             filled('metadata["n"] == 1', " and not chunk_id<'s'"),
             filled('metadata["n"] == ', "9"),
@@ -140,7 +143,8 @@ def test_filters_of_full_length_end_soon(data: Path) -> None:
             hits = store.get("t", filter=text)
             assert len(hits) in (0, 2, 4, 1, 40), text[:60]
             assert seconds_of(lambda text=text: store.get("t", filter=text)) < 10, text[:60]
-        hundred_thousand = "metadata[\"n\"] in [" + "1," * 100_000 + "]"
+        hundred_thousand = 'metadata["n"] in [' + "1," * 100_000 + "]"
         with pytest.raises(FilterSyntax, match="bytes long"):
             store.get("t", filter=hundred_thousand)
-        assert seconds_of(lambda: pytest.raises(FilterSyntax, store.get, "t", filter="(" * most)) < 10
+        with pytest.raises(FilterSyntax, match="levels"):
+            store.get("t", filter="(" * most)

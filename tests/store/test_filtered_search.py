@@ -1,4 +1,4 @@
-"""A filtered search finds what an unfiltered one would among the rows that the filter holds of: as many, and as well."""
+"""A filtered search finds among the rows that the filter holds of what another would: as many, and as well."""
 
 import itertools
 import threading
@@ -26,9 +26,9 @@ class Scene:
         generator = np.random.default_rng(1)
         centres = generator.standard_normal((CLUSTERS, DIMENSION))
         self.cluster = np.sort(generator.integers(0, CLUSTERS, ROWS // A_SOURCE)).repeat(A_SOURCE)
-        self.rows: Floats = (centres[self.cluster] + generator.standard_normal((ROWS, DIMENSION)) * 0.5).astype(
-            np.float32
-        )
+        self.rows: Floats = (
+            centres[self.cluster] + generator.standard_normal((ROWS, DIMENSION)) * 0.5
+        ).astype(np.float32)
         self.part = generator.permutation(ROWS // A_SOURCE).repeat(A_SOURCE)
         near = generator.integers(0, ROWS, QUERIES)
         noise = generator.standard_normal((QUERIES, DIMENSION)) * 0.3
@@ -48,7 +48,10 @@ class Scene:
     def recall(self, matching: NDArray[np.bool_], query: int, hits: ingot.Hits, limit: int) -> float:
         """The share of the true nearest; every hit has to match, and there are as many as there can be."""
         places = np.flatnonzero(matching)
-        found = [int(s[1:]) * A_SOURCE + int(c.rsplit("_", 1)[1]) for s, c in zip(hits.source_ids, hits.chunk_ids, strict=True)]
+        found = [
+            int(s[1:]) * A_SOURCE + int(c.rsplit("_", 1)[1])
+            for s, c in zip(hits.source_ids, hits.chunk_ids, strict=True)
+        ]
         assert len(found) == len(set(found)) == min(limit, len(places))
         assert matching[found].all()
         vector = self.queries[query]
@@ -94,7 +97,9 @@ def test_recall_holds_at_every_selectivity(scene: Scene, indexed: ingot.Store, s
     check_share(scene, indexed, share, ROWS // A_SOURCE)
     check_share(scene, indexed, share, ROWS // A_SOURCE, exact=True)
     count = int(ROWS // A_SOURCE * share) * A_SOURCE
-    hits = indexed.get("t", filter=f'metadata["part"] < {count // A_SOURCE}', limit=10_000, with_embeddings=False)
+    hits = indexed.get(
+        "t", filter=f'metadata["part"] < {count // A_SOURCE}', limit=10_000, with_embeddings=False
+    )
     assert len(hits) == min(count, 10_000)
 
 
@@ -124,7 +129,10 @@ def test_what_is_deleted_by_filter_is_gone_from_filters_and_from_searches(data: 
     with ingot.open(data) as store:
         for number in range(300):
             store.insert(
-                "t", np.eye(8, dtype=np.float32), file_id=f"s{number}", document_metadata={"n": number, "odd": number % 2}
+                "t",
+                np.eye(8, dtype=np.float32),
+                file_id=f"s{number}",
+                document_metadata={"n": number, "odd": number % 2},
             )
         query = np.ones(8, np.float32)
         assert store.delete("t", filter='metadata["odd"] == 1 and metadata["n"] < 200') == 800
@@ -193,7 +201,9 @@ def test_deletes_by_filter_and_uploads_at_once_account_for_every_row(data: Path,
         left = store.get("t", limit=10_000, with_embeddings=False)
         assert len(left) == len(set(left.chunk_ids)) == store.stats("t").rows
         assert stored[0] - taken[0] == len(left)
-        assert store.delete("t", filter='metadata["k"] == 1') == sum(b'"k":1' in (m or b"") for m in left.metadata)
+        assert store.delete("t", filter='metadata["k"] == 1') == sum(
+            b'"k":1' in (m or b"") for m in left.metadata
+        )
         names = store.get("t", limit=10_000, with_embeddings=False).chunk_ids
     with ingot.open(data) as store:
         assert store.get("t", limit=10_000, with_embeddings=False).chunk_ids == names

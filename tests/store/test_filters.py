@@ -73,7 +73,9 @@ def test_filters_agree_with_a_plain_evaluation(data: Path, seed: int, times: int
             assert got.chunk_ids == wanted, (seed, number, text)
             if number % 5 == 0:
                 exact = number % 10 == 0
-                hits = store.search("t", query, sub_tenant_id=sub_tenant, filter=text, limit=1000, exact=exact)
+                hits = store.search(
+                    "t", query, sub_tenant_id=sub_tenant, filter=text, limit=1000, exact=exact
+                )
                 assert sorted(hits.chunk_ids) == sorted(wanted), (seed, number, text)
             if number % 40 == 7 and len(wanted) < 20:
                 assert store.delete("t", sub_tenant_id=sub_tenant, filter=text) == len(wanted), (seed, text)
@@ -82,7 +84,9 @@ def test_filters_agree_with_a_plain_evaluation(data: Path, seed: int, times: int
                     mirror.upload(sub_tenant, name)
         assert min(sizes) == 0
         assert max(sizes) > 200, "expressions that hold of many rows"
-        assert sum(0 < size < 50 for size in sizes) > ROUNDS * times / 20, "expressions that hold of some rows"
+        assert sum(0 < size < 50 for size in sizes) > ROUNDS * times / 20, (
+            "expressions that hold of some rows"
+        )
     with ingot.open(data) as store:
         mirror.store = store
         for number in range(50):

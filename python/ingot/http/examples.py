@@ -150,7 +150,7 @@ EXAMPLES: tuple[Example, ...] = (
         {
             "tenant_id": TENANT,
             "query_embedding": [1.0, 0.0, 0.0, 0.0],
-            "filter_expr": 'metadata["lang"] in ["en", "de"] and metadata["year"] >= 2025 and chunk_id != "article-1_0"',
+            "filter_expr": 'metadata["lang"] in ["en", "de"] and chunk_id != "article-1_0"',
         },
         [_row(1, _METADATA, score=0.5, distance=0.5)],
     ),
@@ -158,7 +158,11 @@ EXAMPLES: tuple[Example, ...] = (
         "search",
         "no_filter",
         "A filter that is none",
-        {"tenant_id": TENANT, "query_embedding": [1.0, 0.0, 0.0, 0.0], "filter_expr": 'metadata["lang"] = "en"'},
+        {
+            "tenant_id": TENANT,
+            "query_embedding": [1.0, 0.0, 0.0, 0.0],
+            "filter_expr": 'metadata["lang"] = "en"',
+        },
         _refused(
             "FILTER_SYNTAX",
             "`filter_expr`, at character 17: `=` is written `==`",

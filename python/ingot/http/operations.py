@@ -148,8 +148,8 @@ OPERATIONS: dict[str, Operation] = {
         "Best first; always as many as there are, up to `limit`, unless `score_threshold` cuts them. Distances are "
         "those of the float32 rows. `query_embeddings` in the place of `query_embedding` is a batch: the answer is "
         "a list of lists, in query order. As `application/x-npy` the body is one NumPy array of one dimension, or of "
-        "two for a batch, and every other field is a parameter. With `filter_expr` only rows that satisfy it are looked "
-        "for.",
+        "two for a batch, and every other field is a parameter. With `filter_expr` only rows that it holds of are "
+        "found.",
         frozenset({"fields", "body", "vectors", "tenant", "store", "filter"}),
         (list[answers.Hit], list[list[answers.Hit]]),
         requests.SearchRequest,

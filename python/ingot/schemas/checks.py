@@ -297,7 +297,8 @@ def check_delete(request: DeleteRequest) -> Selection:
     """The rows to delete: exactly one selector."""
     if all(getattr(request, name) is None for name in request.ONE_OF):
         raise MissingField(
-            "nothing selected, nothing deleted: send `source_id`, `chunk_ids` or `filter_expr`", field="source_id"
+            "nothing selected, nothing deleted: send `source_id`, `chunk_ids` or `filter_expr`",
+            field="source_id",
         )
     return _selection(request)
 

@@ -116,8 +116,8 @@ ChunkIds = Annotated[
 FilterExpr = Annotated[
     str,
     _said(
-        "Which rows, as a boolean expression over `source_id`, `chunk_id` and `metadata[\"key\"]`: `==` `!=` `<` `<=` `>` "
-        f"`>=` `in` `not in` `like` `exists` `and` `or` `not`; at most {limits.MAX_FILTER} bytes and "
+        'Which rows, as a boolean expression over `source_id`, `chunk_id` and `metadata["key"]`: `==` `!=` `<` `<=` '
+        f"`>` `>=` `in` `not in` `like` `exists` `and` `or` `not`; at most {limits.MAX_FILTER} bytes and "
         f"{limits.MAX_FILTER_LEVELS} levels.",
         minLength=1,
         maxLength=limits.MAX_FILTER,

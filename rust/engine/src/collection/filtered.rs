@@ -37,7 +37,8 @@ impl Search {
         let mut tops = self.tops(self.count);
         let mut slots = vec![Vec::new(); self.prepared.len()];
         let every: Vec<usize> = (0..slots.len()).collect();
-        match self.visits(selection).filter(|_| generation.graph.get().is_some() && indexed > 0 && coded > 0) {
+        match self.visits(selection).filter(|_| generation.graph.get().is_some() && indexed > 0 && coded > 0)
+        {
             None => self.scan_selected(selection, every, 0..coded, &mut tops, interrupt)?,
             Some(visits) => {
                 let of_graph = Arc::clone(selection);
@@ -186,7 +187,9 @@ fn pieces(ranges: &[Range<u32>], slots: Range<u32>) -> Vec<Vec<Range<u32>>> {
                 room = SLOTS_A_PIECE;
             }
             let until = end.min(start.saturating_add(room));
-            pieces.last_mut().map(|piece| piece.push(start..until));
+            if let Some(piece) = pieces.last_mut() {
+                piece.push(start..until);
+            }
             room -= until - start;
             start = until;
         }

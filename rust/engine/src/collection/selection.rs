@@ -54,7 +54,10 @@ impl Collection {
             let entry = self.shared.catalogue.entry(batch)?;
             for slot in span.first_slot..span.end_slot() {
                 let alive = view.visible(slot);
-                if alive && decision.holds(span.batch, &Catalogue::chunk_id(&entry, batch.index_of(span.row(slot)))) {
+                if alive
+                    && decision
+                        .holds(span.batch, &Catalogue::chunk_id(&entry, batch.index_of(span.row(slot))))
+                {
                     slots.insert(slot);
                 }
             }
@@ -94,7 +97,8 @@ impl Selection {
     pub fn ranges(&self) -> &[Range<u32>] {
         self.ranges.get_or_init(|| {
             let spans = SpansOf { generation: &self.generation, born: self.born, next: 0 };
-            let mut whole = spans.of(&self.decision.whole).map(|span| span.first_slot..span.end_slot()).peekable();
+            let mut whole =
+                spans.of(&self.decision.whole).map(|span| span.first_slot..span.end_slot()).peekable();
             let mut single = self.slots.iter().map(|slot| slot..slot + 1).peekable();
             let mut ranges: Vec<Range<u32>> = Vec::new();
             loop {
@@ -116,9 +120,11 @@ impl Selection {
     pub fn rows<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Found> + 'a {
         self.ranges().iter().flat_map(move |range| view.generation.spans.in_slots(range.clone())).flat_map(
             move |span| {
-                (span.first_slot..span.end_slot())
-                    .filter(|&slot| view.visible(slot))
-                    .map(move |slot| Found { row: span.row(slot), batch: span.batch, distance: 0.0 })
+                (span.first_slot..span.end_slot()).filter(|&slot| view.visible(slot)).map(move |slot| Found {
+                    row: span.row(slot),
+                    batch: span.batch,
+                    distance: 0.0,
+                })
             },
         )
     }
@@ -172,7 +178,11 @@ impl<'a> SpansOf<'a> {
         let mut high = (low + step - 1).min(spans.len());
         while low < high {
             let middle = low.midpoint(high);
-            if spans.get(middle).is_some_and(|span| span.batch < batch) { low = middle + 1 } else { high = middle }
+            if spans.get(middle).is_some_and(|span| span.batch < batch) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         self.next = low;
         let span = spans.get(low).filter(|span| span.batch == batch && span.first_slot < self.born)?;

@@ -82,7 +82,9 @@ impl Ord for Number {
             (Self::Fraction(a), Self::Fraction(b)) => a.total_cmp(b),
             (Self::Integer(whole), Self::Fraction(double)) => against(*whole, *double),
             (Self::Fraction(double), Self::Integer(whole)) => against(*whole, *double).reverse(),
-            (Self::Big { negative, digits: a }, Self::Big { negative: same, digits: b }) if negative == same => {
+            (Self::Big { negative, digits: a }, Self::Big { negative: same, digits: b })
+                if negative == same =>
+            {
                 let sizes = a.len().cmp(&b.len()).then_with(|| a.cmp(b));
                 if *negative { sizes.reverse() } else { sizes }
             }

@@ -159,12 +159,18 @@ impl Parser<'_> {
             return Ok(Expression::Test(field, Test::NotIn(self.list()?)));
         }
         if self.is_word("is") {
-            return wrong(self.token.offset, "`is` is no operator: whether a key is there says exists metadata[\"key\"]");
+            return wrong(
+                self.token.offset,
+                "`is` is no operator: whether a key is there says exists metadata[\"key\"]",
+            );
         }
         let Some(relation) = self.relation()? else {
             let ends = matches!(self.token.kind, Kind::End | Kind::Sign(")" | "&&" | "||"));
             if ends || self.is_word("and") || self.is_word("or") {
-                return wrong(offset, "a field alone says nothing: compare it, as in metadata[\"key\"] == true");
+                return wrong(
+                    offset,
+                    "a field alone says nothing: compare it, as in metadata[\"key\"] == true",
+                );
             }
             return self.unexpected("`==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in` or `like`");
         };
@@ -178,7 +184,10 @@ impl Parser<'_> {
     /// `5 < field`, or `5 < field <= 9`.
     fn after_value(&mut self, value: Value, offset: usize) -> Result<Expression> {
         if self.is_word("in") || self.is_word("like") || self.is_word("not") {
-            return wrong(offset, "a field stands on the left of `in` and `like`: write metadata[\"key\"] in [..]");
+            return wrong(
+                offset,
+                "a field stands on the left of `in` and `like`: write metadata[\"key\"] in [..]",
+            );
         }
         let Some(first) = self.relation()? else {
             return self.unexpected("`==`, `!=`, `<`, `<=`, `>` or `>=`");
@@ -192,10 +201,16 @@ impl Parser<'_> {
         let place = self.token.offset;
         let Some(second) = self.relation()? else { return Ok(Expression::Test(field, test)) };
         let (Relation::Ordered(a), Relation::Ordered(b)) = (first, second) else {
-            return wrong(place, "only `<`, `<=` or `>`, `>=` can stand on both sides: join two comparisons with `and`");
+            return wrong(
+                place,
+                "only `<`, `<=` or `>`, `>=` can stand on both sides: join two comparisons with `and`",
+            );
         };
         if is_less(a) != is_less(b) {
-            return wrong(place, "both signs of a range must point the same way, as in 1 < metadata[\"key\"] <= 5");
+            return wrong(
+                place,
+                "both signs of a range must point the same way, as in 1 < metadata[\"key\"] <= 5",
+            );
         }
         let place = self.token.offset;
         let value = self.other_side(place)?;
@@ -249,7 +264,9 @@ impl Parser<'_> {
                 if word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false") {
                     return self.literal().map(Side::Value);
                 }
-                if ["and", "or", "not", "in", "like", "exists", "is"].iter().any(|known| word.eq_ignore_ascii_case(known))
+                if ["and", "or", "not", "in", "like", "exists", "is"]
+                    .iter()
+                    .any(|known| word.eq_ignore_ascii_case(known))
                 {
                     return self.unexpected("a field or a value");
                 }
@@ -258,9 +275,14 @@ impl Parser<'_> {
                     "source_id" => Ok(Side::Field(Field::SourceId)),
                     "chunk_id" => Ok(Side::Field(Field::ChunkId)),
                     "metadata" => self.path().map(|path| Side::Field(Field::Metadata(path))),
-                    _ if self.is_sign("(") => wrong(place, format!("there are no functions: `{}`", short(&word))),
+                    _ if self.is_sign("(") => {
+                        wrong(place, format!("there are no functions: `{}`", short(&word)))
+                    }
                     _ if ["null", "nil", "none"].iter().any(|known| word.eq_ignore_ascii_case(known)) => {
-                        wrong(place, "nothing equals null: whether a key is there says exists metadata[\"key\"]")
+                        wrong(
+                            place,
+                            "nothing equals null: whether a key is there says exists metadata[\"key\"]",
+                        )
                     }
                     _ => wrong(
                         place,
@@ -285,7 +307,9 @@ impl Parser<'_> {
                     Ok(index) if !number.starts_with('+') => Step::Index(index),
                     _ => return wrong(place, "an element of a list is named by its number, from 0"),
                 },
-                _ => return wrong(place, "expected the name of a key in quotes, or the number of an element"),
+                _ => {
+                    return wrong(place, "expected the name of a key in quotes, or the number of an element");
+                }
             });
             if !self.accept("]", "")? {
                 return self.unexpected("`]`");
@@ -316,7 +340,8 @@ impl Parser<'_> {
         while !self.is_sign("]") {
             match &self.token.kind {
                 Kind::Text(_) | Kind::Number(_) => {}
-                Kind::Word(word) if word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false") => {}
+                Kind::Word(word)
+                    if word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false") => {}
                 _ => return self.unexpected("a string, a number, a boolean or `]`"),
             }
             values.push(self.literal()?);
@@ -335,7 +360,9 @@ impl Parser<'_> {
             return self.unexpected("a pattern in quotes, as in \"abc%\"");
         }
         let token = self.advance()?;
-        let Kind::Text(literal) = token.kind else { return wrong(token.offset, "expected a pattern in quotes") };
+        let Kind::Text(literal) = token.kind else {
+            return wrong(token.offset, "expected a pattern in quotes");
+        };
         match Pattern::parse(&literal.text) {
             Some(pattern) => Ok(pattern),
             None => wrong(

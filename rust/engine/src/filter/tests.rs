@@ -38,7 +38,9 @@ fn numbers_are_ordered_by_value_however_they_are_written() {
             assert_eq!(Number::parse(a).cmp(&Number::parse(b)), i.cmp(&j), "{a} {b}");
         }
     }
-    for (a, b) in [("0", "-0.0"), ("100", "1e2"), ("1e19", "10000000000000000000"), ("-1.0", "-1"), ("-0", "0")] {
+    for (a, b) in
+        [("0", "-0.0"), ("100", "1e2"), ("1e19", "10000000000000000000"), ("-1.0", "-1"), ("-0", "0")]
+    {
         assert_eq!(Number::parse(a), Number::parse(b), "{a} {b}");
         assert_eq!(Number::parse(a).cmp(&Number::parse(b)), std::cmp::Ordering::Equal);
     }
@@ -58,7 +60,20 @@ fn the_order_of_a_text_is_that_of_its_value() {
             assert_eq!(value.cmp_text(text), value.cmp(&Value::Text(text.into())), "{value:?} {text:?}");
         }
     }
-    for test in ["== 'b'", "!= 'b'", "< 'b'", "<= 'b'", "> 'b'", ">= 'b'", "!= 5", "in ['b', 5]", "not in ['b']", "not in [5]", "not in []", "like 'b%'"] {
+    for test in [
+        "== 'b'",
+        "!= 'b'",
+        "< 'b'",
+        "<= 'b'",
+        "> 'b'",
+        ">= 'b'",
+        "!= 5",
+        "in ['b', 5]",
+        "not in ['b']",
+        "not in [5]",
+        "not in []",
+        "like 'b%'",
+    ] {
         let filter = Filter::parse(&format!("source_id {test}")).unwrap();
         let Expression::Test(_, test) = filter.expression() else { panic!() };
         for text in ["", "a", "b", "ba", "c"] {

@@ -72,7 +72,8 @@ impl<'a> Tokens<'a> {
             Some(first) if first.is_ascii_digit() || self.is_number() => Kind::Number(self.number()?),
             Some(first) => {
                 for (foreign, ours) in FOREIGN {
-                    if self.rest.starts_with(foreign) && !SIGNS.iter().any(|sign| self.is_longer(sign, foreign))
+                    if self.rest.starts_with(foreign)
+                        && !SIGNS.iter().any(|sign| self.is_longer(sign, foreign))
                     {
                         return wrong(offset, ours);
                     }
@@ -123,7 +124,8 @@ impl<'a> Tokens<'a> {
         }
         let text = self.take(Some(end));
         let digits = text.trim_start_matches(['+', '-']);
-        let (whole, behind) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
+        let (whole, behind) =
+            digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
         if whole.len() > 1 && whole.starts_with('0') {
             return wrong(offset, format!("`{}` has leading zeros: leave them out", short(&text)));
         }
@@ -131,7 +133,10 @@ impl<'a> Tokens<'a> {
         if behind.is_empty() || (behind.starts_with(['.', 'e', 'E']) && is_double()) {
             return Ok(text);
         }
-        wrong(offset, format!("`{}` is no number: write 12, -1.5 or 2e3, within what a double holds", short(&text)))
+        wrong(
+            offset,
+            format!("`{}` is no number: write 12, -1.5 or 2e3, within what a double holds", short(&text)),
+        )
     }
 
     fn string(&mut self, quote: char) -> Result<Literal> {
@@ -141,7 +146,10 @@ impl<'a> Tokens<'a> {
         loop {
             let plain = self.rest.find([quote, '\\']);
             let Some(plain) = plain else {
-                return wrong(start, format!("the string that begins here has no end: close it with {quote}"));
+                return wrong(
+                    start,
+                    format!("the string that begins here has no end: close it with {quote}"),
+                );
             };
             literal.text.push_str(&self.rest[..plain]);
             self.skip(plain);
@@ -182,12 +190,19 @@ impl<'a> Tokens<'a> {
     fn unicode(&mut self) -> Result<char> {
         let unit = |text: &str| {
             let digits = text.strip_prefix("\\u")?.get(..4)?;
-            digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+            digits
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit())
+                .then(|| u16::from_str_radix(digits, 16).ok())?
         };
-        let units: Vec<u16> = [unit(self.rest), self.rest.get(6..).and_then(unit)].into_iter().map_while(|u| u).collect();
+        let units: Vec<u16> =
+            [unit(self.rest), self.rest.get(6..).and_then(unit)].into_iter().map_while(|u| u).collect();
         let character = char::decode_utf16(units).next().and_then(std::result::Result::ok);
         let Some(character) = character else {
-            return wrong(self.offset, "`\\u` needs four hexadecimal digits that are a character, or two of it for one");
+            return wrong(
+                self.offset,
+                "`\\u` needs four hexadecimal digits that are a character, or two of it for one",
+            );
         };
         self.skip(6 * character.len_utf16());
         Ok(character)

@@ -105,7 +105,9 @@ impl Column {
         match test {
             Test::Exists => self.present.clone(),
             Test::Equal(value) => self.any_of(std::slice::from_ref(value)),
-            Test::NotEqual(value) => self.alike(std::slice::from_ref(value)) - self.any_of(std::slice::from_ref(value)),
+            Test::NotEqual(value) => {
+                self.alike(std::slice::from_ref(value)) - self.any_of(std::slice::from_ref(value))
+            }
             Test::In(values) => self.any_of(values),
             Test::NotIn(values) => self.alike(values) - self.any_of(values),
             Test::Ordered(comparison, value) => {
@@ -156,7 +158,12 @@ impl Column {
     }
 
     /// Batches of the sources that `test` names. Equal hashes are not equal ids: the log decides.
-    pub(super) fn of_sources(&self, catalogue: &Catalogue, sub_tenant: u32, test: &Test) -> Result<RoaringBitmap> {
+    pub(super) fn of_sources(
+        &self,
+        catalogue: &Catalogue,
+        sub_tenant: u32,
+        test: &Test,
+    ) -> Result<RoaringBitmap> {
         let named = match test {
             Test::Equal(value) | Test::NotEqual(value) => std::slice::from_ref(value),
             Test::In(values) | Test::NotIn(values) => values,

@@ -120,7 +120,8 @@ impl State {
     ) -> Result<Decision> {
         let rows = self.rows(catalogue, filter.expression(), interrupt)?;
         let (mut whole, mut open) = rows.bounds(&self.known);
-        let holders: Vec<(u32, u32)> = holders.iter().copied().filter(|(batch, holder)| batch != holder).collect();
+        let holders: Vec<(u32, u32)> =
+            holders.iter().copied().filter(|(batch, holder)| batch != holder).collect();
         let (by_own, open_by_own) = (whole.clone(), open.clone());
         for &(batch, holder) in &holders {
             for (decided, own) in [(&mut whole, &by_own), (&mut open, &open_by_own)] {
@@ -134,7 +135,12 @@ impl State {
         Ok(Decision { whole, open, rows, holders })
     }
 
-    fn rows(&self, catalogue: &Catalogue, expression: &Expression, interrupt: Interrupt<'_>) -> Result<RowTest> {
+    fn rows(
+        &self,
+        catalogue: &Catalogue,
+        expression: &Expression,
+        interrupt: Interrupt<'_>,
+    ) -> Result<RowTest> {
         let parts = |parts: &[Expression]| {
             parts.iter().map(|part| self.rows(catalogue, part, interrupt)).collect::<Result<Vec<_>>>()
         };
@@ -157,7 +163,12 @@ impl State {
         })
     }
 
-    fn of_sources(&self, catalogue: &Catalogue, test: &Test, interrupt: Interrupt<'_>) -> Result<RoaringBitmap> {
+    fn of_sources(
+        &self,
+        catalogue: &Catalogue,
+        test: &Test,
+        interrupt: Interrupt<'_>,
+    ) -> Result<RoaringBitmap> {
         if let (Some(first), Some(column)) = (self.known.min(), self.columns.get(&Name::Sources)) {
             let sub_tenant = catalogue.batch(first).sub_tenant;
             match test {
@@ -166,7 +177,9 @@ impl State {
                 Test::NotEqual(value) if value.kind() == Some(2) => {
                     return Ok(&self.known - column.of_sources(catalogue, sub_tenant, test)?);
                 }
-                Test::NotIn(values) if values.is_empty() || values.iter().any(|value| value.kind() == Some(2)) => {
+                Test::NotIn(values)
+                    if values.is_empty() || values.iter().any(|value| value.kind() == Some(2)) =>
+                {
                     return Ok(&self.known - column.of_sources(catalogue, sub_tenant, test)?);
                 }
                 Test::NotEqual(_) | Test::NotIn(_) => return Ok(RoaringBitmap::new()),

@@ -17,7 +17,12 @@ pub struct Memory {
 impl Memory {
     /// Room for `most` bytes.
     pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, held: AtomicUsize::new(0), clock: AtomicU64::new(0), holders: Mutex::default() })
+        Arc::new(Self {
+            most,
+            held: AtomicUsize::new(0),
+            clock: AtomicU64::new(0),
+            holders: Mutex::default(),
+        })
     }
 
     /// Bytes held.
@@ -49,7 +54,10 @@ impl Memory {
     pub(super) fn settle(&self) {
         while self.held() > self.most {
             let holders = self.holders.lock().clone();
-            let oldest = holders.iter().filter_map(Weak::upgrade).filter_map(|holder| Some((holder.least_used()?, holder)));
+            let oldest = holders
+                .iter()
+                .filter_map(Weak::upgrade)
+                .filter_map(|holder| Some((holder.least_used()?, holder)));
             let Some((used, holder)) = oldest.min_by_key(|&(used, _)| used) else { return };
             let before = self.held();
             holder.give_up(used);

@@ -106,7 +106,12 @@ impl Inverted {
     ///
     /// # Errors
     /// [`crate::error::Error::CorruptData`] when the log cannot be read; what `interrupt` returns.
-    pub fn decide(&self, filter: &Filter, batches: &Batches<'_>, interrupt: Interrupt<'_>) -> Result<Arc<Decision>> {
+    pub fn decide(
+        &self,
+        filter: &Filter,
+        batches: &Batches<'_>,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Arc<Decision>> {
         let names = names(filter.expression());
         loop {
             self.look_at(batches)?;
@@ -188,7 +193,8 @@ impl Inverted {
             return Ok(());
         }
         let _making = self.making.lock();
-        let mut made: Vec<(Name, Column)> = missing().into_iter().map(|name| (name, Column::default())).collect();
+        let mut made: Vec<(Name, Column)> =
+            missing().into_iter().map(|name| (name, Column::default())).collect();
         let known = self.state.read().known.clone();
         for (turn, batch) in known.iter().enumerate() {
             if turn % BATCHES_A_TURN == 0 {
@@ -298,7 +304,9 @@ fn names(expression: &Expression) -> Vec<Name> {
     expression.each_test(&mut |field, test| {
         let name = match field {
             Field::Metadata(path) => Name::Metadata(path.clone()),
-            Field::SourceId if matches!(test, Test::Equal(_) | Test::NotEqual(_) | Test::In(_) | Test::NotIn(_)) => {
+            Field::SourceId
+                if matches!(test, Test::Equal(_) | Test::NotEqual(_) | Test::In(_) | Test::NotIn(_)) =>
+            {
                 Name::Sources
             }
             Field::SourceId | Field::ChunkId => return,
@@ -309,4 +317,3 @@ fn names(expression: &Expression) -> Vec<Name> {
     });
     names
 }
-

@@ -231,7 +231,8 @@ impl Store {
             let name = sub_tenant_name(sub_tenant)?;
             Ok((self.tenants.get(tenant_id)?, name))
         });
-        let found = found.and_then(|(tenant, name)| tenant.prepare_delete(name, selector).map(|()| (tenant, name)));
+        let found =
+            found.and_then(|(tenant, name)| tenant.prepare_delete(name, selector).map(|()| (tenant, name)));
         match found {
             Ok((tenant, name)) => {
                 if tenant.begin_delete(name, selector, completion) {

@@ -199,7 +199,8 @@ impl Tenant {
             return Err(Error::EmptyEmbeddings { field: "embeddings" });
         };
         let source_id = batch.source_id.clone();
-        let metadata = batch.metadata.as_deref().map_or(Metadata::None, |text| Metadata::InFlight(text.into()));
+        let metadata =
+            batch.metadata.as_deref().map_or(Metadata::None, |text| Metadata::InFlight(text.into()));
         // At most 3024 columns.
         #[allow(clippy::cast_possible_truncation)]
         let dimension = upload.dimension.get() as u16;
