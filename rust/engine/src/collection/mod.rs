@@ -39,6 +39,7 @@ use crate::sync::{Mutex, RwLock};
 use crate::vector::{Dimension, Metric};
 use pace::Pace;
 use rebuild::Journal;
+use selection::Remembered;
 
 /// What the collections of a tenant share.
 #[derive(Clone)]
@@ -84,6 +85,7 @@ pub struct Collection {
     pace: Pace,
     /// What filters look values up in.
     inverted: Arc<Inverted>,
+    remembered: Remembered,
 }
 
 impl Collection {
@@ -109,6 +111,7 @@ impl Collection {
             failed: AtomicBool::new(false),
             queued: AtomicUsize::new(0),
             pace: Pace::new(),
+            remembered: Remembered::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use roaring::RoaringBitmap;
 
@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::filter::Filter;
 use crate::format::RowRange;
 use crate::inverted::{Batches, Decision};
+use crate::sync::Mutex;
 
 /// Spans whose rows are looked at between two questions whether to go on.
 const SPANS_A_TURN: usize = 64;
@@ -24,9 +25,58 @@ pub struct Selection {
     generation: Arc<Generation>,
     born: u32,
     decision: Arc<Decision>,
-    /// Rows of batches that it holds of in part.
-    slots: RoaringBitmap,
+    slots: Arc<Slots>,
+}
+
+/// What is selected, by slot.
+struct Slots {
+    /// Rows of batches that the filter holds of in part.
+    single: RoaringBitmap,
+    /// All, made when they are asked for.
     ranges: OnceLock<Vec<Range<u32>>>,
+}
+
+/// Slots that were selected before, for whoever asks the same of the same.
+#[derive(Default)]
+pub(super) struct Remembered(Mutex<Vec<Memory>>);
+
+struct Memory {
+    /// Not kept from being freed: it is large.
+    generation: Weak<Generation>,
+    born: u32,
+    /// Of views in which the dead were looked at row by row.
+    lsn: Option<u64>,
+    decision: Arc<Decision>,
+    slots: Arc<Slots>,
+}
+
+/// How many are remembered.
+const REMEMBERED: usize = 8;
+
+impl Remembered {
+    fn find(&self, view: &View, decision: &Arc<Decision>) -> Option<Arc<Slots>> {
+        let same = |memory: &&Memory| {
+            Weak::as_ptr(&memory.generation) == Arc::as_ptr(&view.generation)
+                && memory.born == view.born
+                && memory.lsn.is_none_or(|lsn| lsn == view.lsn)
+                && Arc::ptr_eq(&memory.decision, decision)
+        };
+        self.0.lock().iter().find(same).map(|memory| Arc::clone(&memory.slots))
+    }
+
+    fn remember(&self, view: &View, decision: &Arc<Decision>, slots: &Arc<Slots>) {
+        let mut memories = self.0.lock();
+        if memories.len() >= REMEMBERED {
+            memories.remove(0);
+        }
+        memories.push(Memory {
+            generation: Arc::downgrade(&view.generation),
+            born: view.born,
+            lsn: (!decision.open.is_empty()).then_some(view.lsn),
+            decision: Arc::clone(decision),
+            slots: Arc::clone(slots),
+        });
+    }
 }
 
 impl Collection {
@@ -44,7 +94,10 @@ impl Collection {
             lsn: view.lsn,
         };
         let decision = self.inverted.decide(filter, &batches, interrupt)?;
-        let mut slots = RoaringBitmap::new();
+        if let Some(slots) = self.remembered.find(view, &decision) {
+            return Ok(Arc::new(Selection { born: view.born, decision, slots, generation }));
+        }
+        let mut single = RoaringBitmap::new();
         let open = SpansOf { generation: &generation, born: view.born, next: 0 };
         for (turn, span) in open.of(&decision.open).enumerate() {
             if turn % SPANS_A_TURN == 0 {
@@ -58,12 +111,14 @@ impl Collection {
                     && decision
                         .holds(span.batch, &Catalogue::chunk_id(&entry, batch.index_of(span.row(slot))))
                 {
-                    slots.insert(slot);
+                    single.insert(slot);
                 }
             }
             self.shared.catalogue.check_medium(batch)?;
         }
-        Ok(Arc::new(Selection { born: view.born, decision, slots, ranges: OnceLock::new(), generation }))
+        let slots = Arc::new(Slots { single, ranges: OnceLock::new() });
+        self.remembered.remember(view, &decision, &slots);
+        Ok(Arc::new(Selection { born: view.born, decision, slots, generation }))
     }
 
     /// Makes what `filter` needs, so that to select by it soon afterwards takes no long.
@@ -79,7 +134,7 @@ impl Selection {
     /// Whether `slot` is selected.
     pub fn has(&self, slot: u32) -> bool {
         slot < self.born
-            && (self.slots.contains(slot)
+            && (self.slots.single.contains(slot)
                 || self
                     .generation
                     .spans
@@ -90,16 +145,17 @@ impl Selection {
     /// About how many slots are selected.
     pub fn estimate(&self) -> u64 {
         let spans = self.generation.spans.len().max(1) as u64;
-        self.slots.len() + (self.decision.whole.len().min(spans) * u64::from(self.born)).div_ceil(spans)
+        self.slots.single.len()
+            + (self.decision.whole.len().min(spans) * u64::from(self.born)).div_ceil(spans)
     }
 
     /// The selected slots in order, as ranges that do not touch.
     pub fn ranges(&self) -> &[Range<u32>] {
-        self.ranges.get_or_init(|| {
+        self.slots.ranges.get_or_init(|| {
             let spans = SpansOf { generation: &self.generation, born: self.born, next: 0 };
             let mut whole =
                 spans.of(&self.decision.whole).map(|span| span.first_slot..span.end_slot()).peekable();
-            let mut single = self.slots.iter().map(|slot| slot..slot + 1).peekable();
+            let mut single = self.slots.single.iter().map(|slot| slot..slot + 1).peekable();
             let mut ranges: Vec<Range<u32>> = Vec::new();
             loop {
                 let next = match (whole.peek(), single.peek()) {
@@ -168,7 +224,13 @@ impl<'a> SpansOf<'a> {
     /// The next span of `batch`.
     fn at(&mut self, batch: u32) -> Option<Span> {
         let spans = &self.generation.spans;
-        // Nearly always the next, or not far behind it.
+        if let Some(next) =
+            spans.get(self.next).filter(|span| span.batch == batch && span.first_slot < self.born)
+        {
+            self.next += 1;
+            return Some(*next);
+        }
+        // Not far behind it, most often.
         let mut step = 1;
         let mut low = self.next;
         while spans.get(low + step - 1).is_some_and(|span| span.batch < batch) {
