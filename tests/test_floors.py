@@ -22,14 +22,14 @@ Floors = tuple[tuple[str, ...], ...]
 
 ENGINE_FLOORS: Floors = (
     ("error", "limits", "memory_unsafe", "sync"),
-    ("chunked_unsafe",),
+    ("chunked_unsafe", "filter"),
     ("vector",),
     ("pool", "format", "storage"),
     ("validate",),
     ("body",),
     ("log",),
     ("catalogue",),
-    ("exact",),
+    ("exact", "inverted"),
     ("codes",),
     ("graph",),
     ("collection",),
@@ -40,7 +40,7 @@ ENGINE_FLOORS: Floors = (
 
 MODULE_FLOORS: Floors = (
     ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "options", "stats"),
-    ("array_unsafe", "call", "completions"),
+    ("array_unsafe", "call", "completions", "query"),
     ("body", "tenants"),
     ("vectors",),
     ("store",),

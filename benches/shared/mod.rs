@@ -102,11 +102,11 @@ pub fn indexed(store: &Store) -> Outcome {
 }
 
 pub const fn how(limit: usize, ef: Option<usize>, exact: bool) -> Search {
-    Search { options: SearchOptions { limit, ef, exact }, score_threshold: None }
+    Search { options: SearchOptions { limit, ef, exact }, score_threshold: None, filter: None }
 }
 
 /// The numbers of the rows found for the one query.
-pub fn search(store: &Store, query: &Rows, how: Search) -> Outcome<Vec<u64>> {
+pub fn search(store: &Store, query: &Rows, how: &Search) -> Outcome<Vec<u64>> {
     let found = store.search(TENANT, None, query, how, &|| Ok(()))?;
     Ok(found[0].found().iter().map(|found| found.row).collect())
 }

@@ -22,6 +22,7 @@ __all__ = [
     "Store",
     "TenantStats",
     "Tenants",
+    "check_filter",
     "crc32c",
     "new_file_id",
 ]
@@ -238,6 +239,7 @@ class Store:
         exact: bool = False,
         score_threshold: float | None = None,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> list[Hits]:
         """One `Hits` a query, in query order."""
     def begin_search(
@@ -253,6 +255,7 @@ class Store:
         exact: bool = False,
         score_threshold: float | None = None,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> None: ...
     def begin_search_json(
         self,
@@ -269,10 +272,12 @@ class Store:
         ef: int | None = None,
         exact: bool = False,
         score_threshold: float | None = None,
+        filter: str | None = None,
     ) -> None:
         """Completes with the JSON text of what one query found, or of the list of what each found (`batch`), in
         parts, and the number of rows it shows; with None when the text would be longer than `max_bytes`. `here`
-        lets a single query be searched for before this returns, if that will take well under a millisecond."""
+        lets a single query without `filter` be searched for before this returns, if that will take well under a
+        millisecond."""
     def get(
         self,
         tenant_id: str,
@@ -282,6 +287,7 @@ class Store:
         chunk_ids: Sequence[str] | None = None,
         limit: int = 100,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> tuple[Hits, bool]:
         """The rows in insertion order and whether more follow; at most one selector, none = all rows."""
     def delete(
@@ -291,6 +297,7 @@ class Store:
         sub_tenant_id: str | None = None,
         source_id: str | None = None,
         chunk_ids: Sequence[str] | None = None,
+        filter: str | None = None,
     ) -> int:
         """Rows deleted, durably. Exactly one selector."""
     def begin_get(
@@ -304,6 +311,7 @@ class Store:
         chunk_ids: Sequence[str] | None = None,
         limit: int = 100,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> None: ...
     def begin_page_json(
         self,
@@ -315,6 +323,7 @@ class Store:
         sub_tenant_id: str | None = None,
         source_id: str | None = None,
         chunk_ids: Sequence[str] | None = None,
+        filter: str | None = None,
         limit: int = 100,
         with_embeddings: bool = False,
         cursor: str | None = None,
@@ -331,6 +340,7 @@ class Store:
         sub_tenant_id: str | None = None,
         source_id: str | None = None,
         chunk_ids: Sequence[str] | None = None,
+        filter: str | None = None,
     ) -> None:
         """Completes with the number of rows deleted, and the places in `chunk_ids` of those that were there."""
     def begin_get_json(
@@ -416,6 +426,8 @@ class Tenants:
         among: Sequence[str] | None = None,
         cursor: str | None = None,
     ) -> None: ...
+def check_filter(text: str) -> None:
+    """Raises `FilterSyntax` unless `text` is a filter."""
 
 def new_file_id() -> str:
     """`emb_` + ULID, strictly increasing as a string within the process."""

@@ -15,6 +15,7 @@ from ingot.errors import (
     DiskFull,
     DuplicateChunkId,
     EmptyEmbeddings,
+    FilterSyntax,
     Forked,
     FormatTooNew,
     GraphFailed,
@@ -126,6 +127,7 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
             "came with, or begin again without one"
         ),
     ),
+    "FilterSyntax": (FilterSyntax, lambda f: f"`filter_expr`, at character {f['offset']}: {f['reason']}"),
     "DigestMismatch": (
         DigestMismatch,
         lambda f: f"`crc32c` is {f['expected']:08x}, the rows that arrived have {f['got']:08x}",
@@ -191,6 +193,7 @@ _FIELD_OF = {
     DigestMismatch: "crc32c",
     ConflictingFields: "cursor",
     CursorExpired: "cursor",
+    FilterSyntax: "filter_expr",
 }
 
 

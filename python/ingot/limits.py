@@ -23,6 +23,9 @@ MAX_BATCH_RESULTS = 100_000
 MAX_BATCH_NUMBERS = 16 * 1024 * 1024
 #: Bytes of the answer to a batch.
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+#: Bytes of a filter, and how deep its parentheses and `not` may nest.
+MAX_FILTER = 16 * 1024
+MAX_FILTER_LEVELS = 32
 #: Candidates a caller may ask the graph to keep.
 MAX_EF = 10_000
 

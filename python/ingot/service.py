@@ -91,6 +91,11 @@ class Service:
             await asyncio.to_thread(self._store.close)
         self._bridge.close()
 
+    def check_filter(self, text: str | None) -> None:
+        """Raises `FilterSyntax` unless `text` is a filter, or None."""
+        if text is not None:
+            _native.check_filter(text)
+
     def admit(self) -> None:
         """Lets a new request in; raises `Starting` or `Draining` when none is taken."""
         if self._draining:
@@ -166,6 +171,7 @@ class Service:
             exact=search.exact,
             score_threshold=search.score_threshold,
             with_embeddings=search.with_embeddings,
+            filter=search.filter,
         )
         return hits
 
@@ -187,6 +193,7 @@ class Service:
             ef=search.ef,
             exact=search.exact,
             score_threshold=search.score_threshold,
+            filter=search.filter,
         )
         if answer is None:
             raise InvalidLimit(
@@ -204,6 +211,7 @@ class Service:
             sub_tenant_id=selection.sub_tenant_id,
             source_id=selection.source_id,
             chunk_ids=selection.chunk_ids,
+            filter=selection.filter,
             limit=limit,
             with_embeddings=with_embeddings,
         )
@@ -221,6 +229,7 @@ class Service:
             sub_tenant_id=selection.sub_tenant_id,
             source_id=selection.source_id,
             chunk_ids=selection.chunk_ids,
+            filter=selection.filter,
             limit=limit,
             with_embeddings=with_embeddings,
             cursor=cursor,
@@ -264,6 +273,7 @@ class Service:
             sub_tenant_id=selection.sub_tenant_id,
             source_id=selection.source_id,
             chunk_ids=selection.chunk_ids,
+            filter=selection.filter,
         )
         return deleted
 

@@ -242,16 +242,19 @@ class Store:
         exact: bool = False,
         score_threshold: float | None = None,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> Hits:
         """Find the rows nearest to `query` (shape (dimension,)), best first, by exact float32 distances.
 
         `limit`: 1..1000. `ef`: candidates kept in the graph; more is slower and finds more. `exact=True` compares
-        with every row. `score_threshold`: keep scores at least this high.
+        with every row. `score_threshold`: keep scores at least this high. `filter`: an expression that the rows have to
+        satisfy, such as `'metadata["lang"] == "en" and metadata["year"] >= 2020'` (see docs/filters.md).
 
         Returns `Hits`, columns of equal length: `chunk_ids`, `source_ids`, `metadata` (JSON text), `distances`
         and `scores` (float32), `embeddings` (float32, shape (len, dimension)) if asked for.
 
-        Raises `TenantNotFound`, `SubTenantNotFound`, `DimensionMismatch`, `InvalidLimit`, `CorruptData`.
+        Raises `TenantNotFound`, `SubTenantNotFound`, `DimensionMismatch`, `InvalidLimit`, `FilterSyntax`,
+        `CorruptData`.
         """
         array = _array(query)
         if array.ndim != 1:
@@ -267,6 +270,7 @@ class Store:
             exact=exact,
             score_threshold=score_threshold,
             with_embeddings=with_embeddings,
+            filter=filter,
         )[0]
 
     def search_batch(
@@ -280,6 +284,7 @@ class Store:
         exact: bool = False,
         score_threshold: float | None = None,
         with_embeddings: bool = False,
+        filter: str | None = None,
     ) -> list[Hits]:
         """Search for each row of `queries` (shape (n, dimension), n <= 1000): one `Hits` a query, in order."""
         if limit < 0:  # the native module counts without a sign
@@ -293,6 +298,7 @@ class Store:
             exact=exact,
             score_threshold=score_threshold,
             with_embeddings=with_embeddings,
+            filter=filter,
         )
 
     def get(
@@ -302,10 +308,11 @@ class Store:
         sub_tenant_id: str | None = None,
         source_id: str | None = None,
         chunk_ids: Sequence[str] | None = None,
+        filter: str | None = None,
         limit: int = 100,
         with_embeddings: bool = True,
     ) -> Hits:
-        """Read rows back in insertion order: of a source, by chunk id, or (neither given) all; `limit` at most.
+        """Read rows back in insertion order: of a source, by chunk id, by filter, or (none given) all; `limit` at most.
 
         What is not there is not among them.
         """
@@ -314,6 +321,7 @@ class Store:
             sub_tenant_id=sub_tenant_id,
             source_id=source_id,
             chunk_ids=chunk_ids,
+            filter=filter,
             limit=limit,
             with_embeddings=with_embeddings,
         )
@@ -326,10 +334,11 @@ class Store:
         sub_tenant_id: str | None = None,
         source_id: str | None = None,
         chunk_ids: Sequence[str] | None = None,
+        filter: str | None = None,
     ) -> int:
-        """Delete a source, or single rows by chunk id; return how many rows that were, durably deleted."""
+        """Delete a source, or rows by chunk id or filter; return how many rows that were, durably deleted."""
         return self._store.delete(
-            tenant_id, sub_tenant_id=sub_tenant_id, source_id=source_id, chunk_ids=chunk_ids
+            tenant_id, sub_tenant_id=sub_tenant_id, source_id=source_id, chunk_ids=chunk_ids, filter=filter
         )
 
     def create_tenant(self, tenant_id: str, dimension: int | None = None, metric: Metric = "cosine") -> bool:

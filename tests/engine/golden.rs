@@ -166,8 +166,8 @@ fn assert_nearest(store: &Store, tenant: &str, sub_tenant: &str, query: &[f32], 
     queries.extend(query);
     for exact in [false, true] {
         let options = SearchOptions { limit: 100, ef: None, exact };
-        let search = Search { options, score_threshold: None };
-        let found = store.search(tenant, Some(sub_tenant), &queries, search, &|| Ok(())).unwrap();
+        let search = Search { options, score_threshold: None, filter: None };
+        let found = store.search(tenant, Some(sub_tenant), &queries, &search, &|| Ok(())).unwrap();
         let mut best = nearest.iter();
         found[0]
             .each(&mut |hit| {

@@ -9,9 +9,10 @@ use std::sync::{Arc, mpsc};
 
 use gate::{Gate, GatedDisk};
 use ingot_engine::error::{Error, Result};
+use ingot_engine::filter::Filter;
 use ingot_engine::storage::memory::MemoryDisk;
 use ingot_engine::store::{Arrival, Options, Store};
-use ingot_engine::tenant::{Inserted, Upload};
+use ingot_engine::tenant::{Content, Deleted, Document, Inserted, Selector, Upload};
 use ingot_engine::vector::{Dimension, Rows};
 
 fn upload(source_id: &str, first: f32) -> Upload {
@@ -125,6 +126,121 @@ fn uploads_of_one_source_in_one_group_overwrite_each_other_in_order() {
         let expected = [("first_0", 1.0), ("same_0", 14.0), ("held_0", 99.0)];
         assert_eq!(found, expected.map(|(id, first)| (id.to_owned(), first)));
     }
+}
+
+fn tagged(source_id: &str, tag: u32) -> Upload {
+    let metadata = Some(format!(r#"{{"k":{tag}}}"#).into_bytes());
+    Upload {
+        content: Content::Matrix { source_id: source_id.to_owned(), metadata },
+        ..upload(source_id, 3.0)
+    }
+}
+
+/// Queues a delete; its outcome comes to the receiver.
+fn delete(scene: &Scene, filter: &str) -> mpsc::Receiver<Result<Deleted>> {
+    let (sender, receiver) = mpsc::channel();
+    let completion = Box::new(move |outcome| sender.send(outcome).unwrap());
+    let selector = Selector::Filter(Filter::parse(filter).unwrap());
+    scene.store.begin_delete("t".to_owned(), None, selector, completion);
+    scene.all_are_queued();
+    receiver
+}
+
+#[test]
+fn a_delete_by_filter_is_decided_against_what_is_in_flight() {
+    let scene = Scene::new();
+    scene.begin(tagged("a", 1));
+    scene.begin(tagged("b", 2));
+    scene.all_are_queued();
+    // One source is applied, the other is being synced; then both are gone for whoever comes later.
+    let untagged =
+        [delete(&scene, r#"not exists metadata["k"]"#), delete(&scene, r#"not exists metadata["k"]"#)];
+    let tagged_one = delete(&scene, r#"metadata["k"] == 1"#);
+    scene.begin(Upload { upsert: false, ..tagged("first", 1) });
+    scene.begin(Upload { upsert: false, ..tagged("a", 1) });
+    scene.all_are_queued();
+    let by_id = delete(&scene, r#"chunk_id == "b_0" or chunk_id == "a_1""#);
+    let again = delete(&scene, r#"source_id == "first" and metadata["k"] in [1, 2]"#);
+    let source = Selector::Source("first".to_owned());
+    let (sender, gone) = mpsc::channel();
+    scene.store.begin_delete(
+        "t".to_owned(),
+        None,
+        source,
+        Box::new(move |outcome| sender.send(outcome).unwrap()),
+    );
+    scene.all_are_queued();
+    assert_eq!(scene.visible_rows(), 1, "nothing is seen before it is synced");
+    scene.gate.set_shut(false);
+    let inserted: Vec<Inserted> = (0..5).map(|_| scene.receiver.recv().unwrap().unwrap()).collect();
+    assert!(inserted.iter().all(|inserted| inserted.overwritten == 0 && !inserted.existed));
+    let counts = untagged.iter().chain([&tagged_one, &by_id, &again, &gone]);
+    let counts: Vec<u64> = counts.map(|outcome| outcome.recv().unwrap().unwrap().rows).collect();
+    assert_eq!(counts, [2, 0, 1, 1, 1, 0]);
+    for store in [Arc::clone(&scene.store), reopened(&scene)] {
+        let (hits, _) = store.get("t", None, None, 1000).unwrap();
+        let mut found = Vec::new();
+        hits.each(&mut |hit| {
+            found.push(hit.chunk_id);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found, ["a_0"]);
+    }
+}
+
+/// Chunks of a source, with metadata for all of it or none.
+fn chunks(source_id: &str, ids: &[&str], tag: Option<u32>) -> Upload {
+    let mut rows = Rows::new(Dimension::new(2).unwrap());
+    ids.iter().for_each(|_| rows.extend(&[4.0, 1.0]));
+    let metadata = tag.map(|tag| format!(r#"{{"k":{tag}}}"#).into_bytes());
+    let documents = vec![Document { source_id: source_id.to_owned(), metadata, rows: ids.len() }];
+    let chunk_ids = Arc::new(ids.iter().map(|&id| id.to_owned()).collect());
+    Upload { content: Content::Documents { documents, chunk_ids }, rows, ..upload("", 0.0) }
+}
+
+#[test]
+fn a_delete_by_filter_goes_by_the_metadata_and_ids_that_are_in_flight() {
+    let scene = Scene::new();
+    // The applied row of `first` gets the metadata of a chunk that joins it; `held` is taken over in part.
+    scene.begin(chunks("first", &["x", "y"], Some(1)));
+    scene.begin(chunks("other", &["held_0", "z"], Some(2)));
+    scene.begin(chunks("first", &["w"], None));
+    scene.all_are_queued();
+    let by_id = delete(&scene, r#"metadata["k"] == 1 and chunk_id in ["x", "held_0"]"#);
+    let of_other = delete(&scene, r#"metadata["k"] == 2 and chunk_id like "held%""#);
+    let of_first = delete(&scene, r#"metadata["k"] == 1 and chunk_id != "w""#);
+    let none = delete(&scene, r#"source_id == "held""#);
+    scene.gate.set_shut(false);
+    (0..4).for_each(|_| drop(scene.receiver.recv().unwrap().unwrap()));
+    let counts = [by_id, of_other, of_first, none].map(|outcome| outcome.recv().unwrap().unwrap().rows);
+    assert_eq!(counts, [1, 1, 2, 0]);
+    for store in [Arc::clone(&scene.store), reopened(&scene)] {
+        let (hits, _) = store.get("t", None, None, 1000).unwrap();
+        let mut found = Vec::new();
+        hits.each(&mut |hit| {
+            found.push((hit.chunk_id, hit.metadata.map(<[u8]>::to_vec)));
+            Ok(())
+        })
+        .unwrap();
+        let expected = [("z", r#"{"k":2}"#), ("w", r#"{"k":1}"#)];
+        assert_eq!(found, expected.map(|(id, metadata)| (id.to_owned(), Some(metadata.as_bytes().to_vec()))));
+    }
+}
+
+#[test]
+fn a_delete_by_filter_that_fails_leaves_nothing_behind() {
+    let scene = Scene::new();
+    let outcome = delete(&scene, r#"source_id like "%""#);
+    scene
+        .disk
+        .fail_next(ingot_engine::storage::memory::Action::Sync, ingot_engine::storage::memory::Fault::Io);
+    scene.gate.set_shut(false);
+    assert_eq!(outcome.recv().unwrap(), Err(Error::OutcomeUnknown));
+    assert_eq!(scene.receiver.recv().unwrap(), Err(Error::OutcomeUnknown));
+    assert_eq!(scene.visible_rows(), 1);
+    let selector = Selector::Filter(Filter::parse(r#"source_id like "%""#).unwrap());
+    assert_eq!(scene.store.delete("t", None, &selector).unwrap().rows, 1);
 }
 
 /// The same disk after a power cut that keeps only what was synced.

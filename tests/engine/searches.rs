@@ -48,8 +48,8 @@ fn filled(batches: usize, graph_from_rows: usize, seed: u64) -> Arc<Store> {
 
 fn search(store: &Store, queries: &Rows, exact: bool) -> Vec<Vec<Found>> {
     let options = SearchOptions { limit: 10, ef: None, exact };
-    let how = Search { options, score_threshold: None };
-    let hits = store.search("tenant", None, queries, how, &|| Ok(())).unwrap();
+    let how = Search { options, score_threshold: None, filter: None };
+    let hits = store.search("tenant", None, queries, &how, &|| Ok(())).unwrap();
     hits.iter().map(|hits| hits.found().to_vec()).collect()
 }
 
@@ -94,9 +94,9 @@ fn a_long_scan_ends_when_its_caller_wants_to_stop() {
     let store = filled(40, usize::MAX, 4);
     for exact in [false, true] {
         let options = SearchOptions { limit: 10, ef: None, exact };
-        let how = Search { options, score_threshold: None };
+        let how = Search { options, score_threshold: None, filter: None };
         let queries = Random(40).rows(1);
-        let stopped = store.search("tenant", None, &queries, how, &|| Err(Error::Closed));
+        let stopped = store.search("tenant", None, &queries, &how, &|| Err(Error::Closed));
         assert_eq!(stopped.err(), Some(Error::Closed));
     }
     assert_eq!(search(&store, &Random(41).rows(1), false)[0].len(), 10);

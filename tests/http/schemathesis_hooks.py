@@ -52,9 +52,18 @@ def settled(fields: dict[str, Any], struct: Any) -> dict[str, Any]:
         for name, value in fields.items()
         if name not in ("crc32c", "cursor")
     }
+    if "filter_expr" in found:
+        found["filter_expr"] = filter_with(found["filter_expr"])
     for other in [name for name in struct.ONE_OF if found.get(name) is not None][1:]:
         del found[other]
     return found
+
+
+def filter_with(text: Any) -> Any:
+    """A filter that names the text: one that is made up is none."""
+    if not isinstance(text, str):
+        return text
+    return f"source_id != {json.dumps(text[:100].encode(errors='replace').decode())}"
 
 
 def without_file_id(metadata: Any) -> Any:

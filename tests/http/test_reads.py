@@ -209,7 +209,9 @@ def test_a_delete_needs_exactly_one_selector_and_deletes_nothing_without(client:
     client.insert(tenant, [[1, 0], [0, 1]], file_id="a").ok()
     client.delete(tenant).refused(422, "MISSING_FIELD")
     client.delete(tenant, source_id="a", chunk_ids=["a_0"]).refused(422, "CONFLICTING_FIELDS")
-    client.delete(tenant, filter_expr="x == 1").refused(422, "UNKNOWN_FIELD", "not offered")
+    client.delete(tenant, source_id="a", filter_expr="x").refused(400, "FILTER_SYNTAX")
+    client.delete(tenant, source_id="a", filter_expr="source_id == 'a'").refused(422, "CONFLICTING_FIELDS")
+    client.delete(tenant, filter_expr="").refused(400, "FILTER_SYNTAX", "empty")
     client.delete(tenant, source="a").refused(422, "UNKNOWN_FIELD", "`source_id`")
     client.post(DELETE, {"tenant_id": tenant, "chunk_ids": ["x"] * 10_001}).refused(
         422, "TOO_MANY_ROWS", "10000"

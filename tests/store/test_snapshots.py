@@ -42,6 +42,14 @@ READERS: dict[str, Callable[[ingot.Store], ingot.Hits]] = {
     "search exact": lambda store: store.search(
         "t", version(1)[0], limit=1000, exact=True, with_embeddings=True
     ),
+    "get by filter": lambda store: store.get("t", filter='metadata["v"] >= 0', limit=1000),
+    "get by filtered source": lambda store: store.get("t", filter='source_id in ["a", "b"]', limit=1000),
+    "search by filter": lambda store: store.search(
+        "t", version(1)[0], filter='not metadata["v"] < 0', limit=1000, with_embeddings=True
+    ),
+    "search by filtered chunks": lambda store: store.search(
+        "t", version(1)[0], filter='chunk_id like "a\\_%"', limit=1000, with_embeddings=True
+    ),
 }
 
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float32]
 Query = NDArray[np.float32]
+Tags = NDArray[np.int64]
 Searcher = Callable[[Query], list[int]]
+Narrowed = Callable[[Query, int], list[int]]
 
 # The same graph for all that build one.
 LINKS = 16
@@ -72,6 +74,14 @@ class Contestant(ABC):
 
     def delete(self, first: int, count: int) -> None:
         """Deletes the document `first..first + count`, durably where the store can."""
+        raise Unsupported
+
+    def load_tagged(self, rows: Rows, tags: Tags) -> None:
+        """In the place of `insert`: stores all rows, each with a number that searches may ask for."""
+        raise Unsupported
+
+    def narrowed(self) -> Narrowed:
+        """A search as `searcher` gives it, among the rows whose number is below another."""
         raise Unsupported
 
     def processes(self) -> list[int]:

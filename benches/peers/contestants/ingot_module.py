@@ -1,7 +1,17 @@
 """Ours in process: `import ingot`."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import ingot
-from benches.peers.contestants.contestant import NEAREST, Contestant, Query, Rows, Searcher
+from benches.peers.contestants.contestant import (
+    NEAREST,
+    Contestant,
+    Narrowed,
+    Query,
+    Rows,
+    Searcher,
+    Tags,
+)
 
 TENANT = "peers"
 
@@ -34,6 +44,27 @@ class Store(Contestant):
             hits = self._store.search(TENANT, query, limit=NEAREST, ef=self.ef)
             parts = (chunk.split("_") for chunk in hits.chunk_ids)
             return [int(document) + int(index) for document, index in parts]
+
+        return search
+
+    def load_tagged(self, rows: Rows, tags: Tags) -> None:
+        """A source for each row, its number in the metadata; many at once share a sync."""
+
+        def store(row: int) -> None:
+            self._store.insert(
+                TENANT, rows[row : row + 1], file_id=str(row), document_metadata={"tag": int(tags[row])}
+            )
+
+        with ThreadPoolExecutor(32) as pool:
+            for _ in pool.map(store, range(len(rows))):
+                pass
+
+    def narrowed(self) -> Narrowed:
+        """One call a query."""
+
+        def search(query: Query, below: int) -> list[int]:
+            hits = self._store.search(TENANT, query, limit=NEAREST, filter=f'metadata["tag"] < {below}')
+            return [int(source) for source in hits.source_ids]
 
         return search
 

@@ -11,7 +11,17 @@ import numpy as np
 import psycopg
 from pgvector.psycopg import register_vector
 
-from benches.peers.contestants.contestant import LINKS, NEAREST, WIDTH, Contestant, Query, Rows, Searcher
+from benches.peers.contestants.contestant import (
+    LINKS,
+    NEAREST,
+    WIDTH,
+    Contestant,
+    Narrowed,
+    Query,
+    Rows,
+    Searcher,
+    Tags,
+)
 from benches.peers.contestants.server import Server, free_port
 
 # PostgreSQL refuses to run as root.
@@ -125,6 +135,31 @@ class Store(Contestant):
                 connection.execute(f"SET hnsw.ef_search = {self.ef}")
                 width = self.ef
             return [row[0] for row in connection.execute(asked, [query], prepare=True)]
+
+        return search
+
+    def load_tagged(self, rows: Rows, tags: Tags) -> None:
+        """A column with an index beside the vectors: the planner chooses."""
+        self.insert(0, rows)
+        self._connection.execute("ALTER TABLE items ADD COLUMN tag int")
+        self._connection.execute(
+            "UPDATE items SET tag = told.tag FROM unnest(%s::int[], %s::int[]) AS told(id, tag) "
+            "WHERE items.id = told.id",
+            [list(range(len(rows))), tags.tolist()],
+        )
+        self._connection.execute("CREATE INDEX items_tag ON items (tag)")
+
+    def narrowed(self) -> Narrowed:
+        """Planned anew for each query, as what is best depends on the number; iterative scans, in strict order."""
+        connection = self._connect()
+        register_vector(connection)
+        connection.execute("SET hnsw.iterative_scan = strict_order")
+        connection.execute(f"SET hnsw.ef_search = {WIDTH}")
+        connection.execute("SET plan_cache_mode = force_custom_plan")
+        asked = f"SELECT id FROM items WHERE tag < %b ORDER BY embedding <=> %b LIMIT {NEAREST}"
+
+        def search(query: Query, below: int) -> list[int]:
+            return [row[0] for row in connection.execute(asked, [below, query], prepare=True)]
 
         return search
 

@@ -6,9 +6,13 @@ from qdrant_edge import (
     EdgeOptimizersConfig,
     EdgeShard,
     EdgeVectorParams,
+    FieldCondition,
+    Filter,
     HnswIndexConfig,
+    PayloadSchemaType,
     Point,
     QueryRequest,
+    RangeFloat,
     SearchParams,
     UpdateOperation,
 )
@@ -16,7 +20,17 @@ from qdrant_edge import (
     Query as EdgeQuery,
 )
 
-from benches.peers.contestants.contestant import LINKS, NEAREST, WIDTH, Contestant, Query, Rows, Searcher
+from benches.peers.contestants.contestant import (
+    LINKS,
+    NEAREST,
+    WIDTH,
+    Contestant,
+    Narrowed,
+    Query,
+    Rows,
+    Searcher,
+    Tags,
+)
 
 
 class Store(Contestant):
@@ -62,6 +76,30 @@ class Store(Contestant):
                 limit=NEAREST,
                 query=EdgeQuery.Nearest(query.tolist()),
                 params=SearchParams(hnsw_ef=self.ef),
+                with_payload=False,
+            )
+            return [point.id for point in self._shard.query(asked)]
+
+        return search
+
+    def load_tagged(self, rows: Rows, tags: Tags) -> None:
+        """The number as a payload with an index."""
+        self._shard.update(UpdateOperation.create_field_index("tag", PayloadSchemaType.Integer))
+        for first in range(0, len(rows), 2000):
+            some = zip(rows[first : first + 2000].tolist(), tags[first : first + 2000].tolist(), strict=True)
+            points = [Point(first + number, row, {"tag": tag}) for number, (row, tag) in enumerate(some)]
+            self._shard.update(UpdateOperation.upsert_points(points))
+        self._shard.flush()
+
+    def narrowed(self) -> Narrowed:
+        """One call a query."""
+
+        def search(query: Query, below: int) -> list[int]:
+            asked = QueryRequest(
+                limit=NEAREST,
+                query=EdgeQuery.Nearest(query.tolist()),
+                filter=Filter(must=[FieldCondition(key="tag", range=RangeFloat(lt=below))]),
+                params=SearchParams(hnsw_ef=WIDTH),
                 with_payload=False,
             )
             return [point.id for point in self._shard.query(asked)]

@@ -172,6 +172,34 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     Example(
         "search",
+        "filtered",
+        "The nearest rows among those that a filter holds of",
+        {
+            "tenant_id": TENANT,
+            "query_embedding": [1.0, 0.0, 0.0, 0.0],
+            "filter_expr": 'metadata["lang"] in ["en", "de"] and chunk_id != "article-1_0"',
+        },
+        [_row(1, _METADATA, score=0.5, distance=0.5)],
+    ),
+    Example(
+        "search",
+        "no_filter",
+        "A filter that is none",
+        {
+            "tenant_id": TENANT,
+            "query_embedding": [1.0, 0.0, 0.0, 0.0],
+            "filter_expr": 'metadata["lang"] = "en"',
+        },
+        _refused(
+            "FILTER_SYNTAX",
+            "`filter_expr`, at character 17: `=` is written `==`",
+            field="filter_expr",
+            offset=17,
+        ),
+        400,
+    ),
+    Example(
+        "search",
         "unknown_field",
         "A field that does not exist",
         {"tenant_id": TENANT, "query_embeding": [1.0, 0.0, 0.0, 0.0]},
@@ -203,6 +231,13 @@ EXAMPLES: tuple[Example, ...] = (
         "Rows by their ids, with vectors",
         {"tenant_id": TENANT, "chunk_ids": ["article-1_1"], "output_fields": ["embedding"]},
         [_row(1, _METADATA, _ROWS[1])],
+    ),
+    Example(
+        "get",
+        "filter",
+        "Rows by a filter",
+        {"tenant_id": TENANT, "filter_expr": 'exists metadata["lang"] and not chunk_id like "%_0"'},
+        [_row(1, _METADATA)],
     ),
     Example(
         "status",
@@ -302,12 +337,19 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     Example(
         "delete",
+        "filter",
+        "By a filter",
+        {"tenant_id": TENANT, "filter_expr": 'metadata["year"] < 2000'},
+        {"delete_count": 0, "success": True, "error": None},
+    ),
+    Example(
+        "delete",
         "nothing_selected",
         "Nothing selected",
         {"tenant_id": TENANT},
         _refused(
             "MISSING_FIELD",
-            "nothing selected, nothing deleted: send `source_id` or `chunk_ids`",
+            "nothing selected, nothing deleted: send `source_id`, `chunk_ids` or `filter_expr`",
             field="source_id",
         ),
         422,

@@ -159,29 +159,30 @@ OPERATIONS: dict[str, Operation] = {
         "Best first; always as many as there are, up to `limit`, unless `score_threshold` cuts them. Distances are "
         "those of the float32 rows. `query_embeddings` in the place of `query_embedding` is a batch: the answer is "
         "a list of lists, in query order. As `application/x-npy` the body is one NumPy array of one dimension, or of "
-        "two for a batch, and every other field is a parameter.",
-        frozenset({"fields", "body", "vectors", "tenant", "store"}),
+        "two for a batch, and every other field is a parameter. With `filter_expr` only rows that it holds of are "
+        "found.",
+        frozenset({"fields", "body", "vectors", "tenant", "store", "filter"}),
         (list[answers.Hit], list[list[answers.Hit]]),
         requests.SearchRequest,
         _NPY,
     ),
     "get": Operation(
         "Embeddings",
-        "Read rows by source, by id, or all",
+        "Read rows by source, by id, by filter, or all",
         "In the order of their upload. What is not there is not in the list. A page ends at `limit` rows, or before "
         f"{limits.MAX_PAGE_BYTES} bytes; if more follow, the header `X-Next-Cursor` holds the `cursor` of the next "
         "request. All pages show what was there when the first was read; 410 when that cannot be told any more.",
-        frozenset({"fields", "body", "tenant", "store", "pages"}),
+        frozenset({"fields", "body", "tenant", "store", "pages", "filter"}),
         list[answers.Found],
         requests.GetRequest,
         body_optional=True,
     ),
     "delete": Operation(
         "Embeddings",
-        "Delete a source, or rows by id",
+        "Delete a source, or rows by id or by filter",
         "Durable and visible before it is answered. What is not there counts 0 and is no error. `DELETE` takes a JSON "
         "body as `POST` does, and `POST` parameters as `DELETE` does.",
-        frozenset({"fields", "body", "write", "tenant", "store"}),
+        frozenset({"fields", "body", "write", "tenant", "store", "filter"}),
         answers.DeleteAnswer,
         requests.DeleteRequest,
         body_optional=True,

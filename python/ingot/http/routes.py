@@ -225,6 +225,7 @@ class Routes:
         request = merge(struct(), parameters)
         if parameters:
             checks.check_present(request)
+            self._service.check_filter(getattr(request, "filter_expr", None))
             x.name_tenant(request.tenant_id)
         return request, parameters
 

@@ -236,6 +236,7 @@ class Search(NamedTuple):
     exact: bool
     score_threshold: float | None
     with_embeddings: bool
+    filter: str | None
 
 
 def check_search(request: SearchRequest) -> Search:
@@ -252,6 +253,7 @@ def check_search(request: SearchRequest) -> Search:
         request.exact is True,
         threshold,
         _with_embeddings(request.output_fields),
+        request.filter_expr,
     )
 
 
@@ -277,25 +279,31 @@ def check_batch(search: Search, shape: tuple[int, int]) -> None:
 
 
 class Selection(NamedTuple):
-    """Rows of one sub-tenant: of a source, by chunk id, or (both None) all."""
+    """Rows of one sub-tenant: of a source, by chunk id, by filter, or (all None) all."""
 
     tenant_id: str
     sub_tenant_id: str | None
     source_id: str | None
     chunk_ids: list[str] | None
+    filter: str | None
 
 
 def _selection(request: GetRequest | DeleteRequest) -> Selection:
     check_tenant_ids(check_tenant(request), request.sub_tenant_id)
-    if request.source_id is not None and request.chunk_ids is not None:
-        raise ConflictingFields("`source_id` and `chunk_ids` exclude each other: send one", field="chunk_ids")
+    given = [name for name in request.ONE_OF if getattr(request, name) is not None]
+    if len(given) > 1:
+        raise ConflictingFields(f"`{given[0]}` and `{given[1]}` exclude each other: send one", field=given[1])
     if request.source_id is not None:
         check_source_id("source_id", request.source_id)
     if request.chunk_ids is not None:
         _at_most("chunk_ids", request.chunk_ids, limits.MAX_CHUNK_IDS)
         check_chunk_ids(request.chunk_ids)
     return Selection(
-        check_tenant(request), request.sub_tenant_id or None, request.source_id, request.chunk_ids
+        check_tenant(request),
+        request.sub_tenant_id or None,
+        request.source_id,
+        request.chunk_ids,
+        request.filter_expr,
     )
 
 
@@ -311,9 +319,10 @@ def check_get(request: GetRequest) -> tuple[Selection, int, bool, str | None]:
 
 def check_delete(request: DeleteRequest) -> Selection:
     """The rows to delete: exactly one selector."""
-    if request.source_id is None and request.chunk_ids is None:
+    if all(getattr(request, name) is None for name in request.ONE_OF):
         raise MissingField(
-            "nothing selected, nothing deleted: send `source_id` or `chunk_ids`", field="source_id"
+            "nothing selected, nothing deleted: send `source_id`, `chunk_ids` or `filter_expr`",
+            field="source_id",
         )
     return _selection(request)
 

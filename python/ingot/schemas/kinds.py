@@ -22,6 +22,7 @@ __all__ = [
     "Exact",
     "FileId",
     "FileIds",
+    "FilterExpr",
     "HoldsEmbeddings",
     "MaxChunks",
     "Metadata",
@@ -147,6 +148,17 @@ DOCUMENT: dict[str, Any] = {
     "required": ["source_id", "embeddings"],
     "additionalProperties": False,
 }
+FilterExpr = Annotated[
+    str,
+    _said(
+        'Which rows, as a boolean expression over `source_id`, `chunk_id` and `metadata["key"]`: `==` `!=` `<` `<=` '
+        f"`>` `>=` `in` `not in` `like` `exists` `and` `or` `not`; at most {limits.MAX_FILTER} bytes and "
+        f"{limits.MAX_FILTER_LEVELS} levels.",
+        minLength=1,
+        maxLength=limits.MAX_FILTER,
+        examples=['metadata["lang"] == "en" and metadata["year"] >= 2020'],
+    ),
+]
 Embeddings = Annotated[
     Raw,
     _said(

@@ -27,8 +27,6 @@ __all__ = [
     "TenantRequest",
 ]
 
-_NO_FILTERS = "filters are not offered by this server yet"
-
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, dict=False):
     """What all requests to a tenant have in common."""
@@ -67,7 +65,6 @@ class SearchRequest(Request):
     ONE_OF = ("query_embedding", "query_embeddings")
     ONE_NEEDED = True
     LATER = {
-        "filter_expr": f"{_NO_FILTERS}: leave `filter_expr` out and filter the answers",
         "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 
@@ -78,20 +75,21 @@ class SearchRequest(Request):
     exact: kinds.Exact | None = None
     ef: kinds.Ef | None = None
     score_threshold: kinds.ScoreThreshold | None = None
+    filter_expr: kinds.FilterExpr | None = None
 
 
 class GetRequest(Request):
-    """POST /embeddings/filter-raw-embeddings: by source, by chunk ids, or all."""
+    """POST /embeddings/filter-raw-embeddings: by source, by chunk ids, by filter, or all."""
 
     LATER = {
-        "filter_expr": f"{_NO_FILTERS}: select by `source_id` or `chunk_ids`",
         "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 
-    ONE_OF = ("source_id", "chunk_ids")
+    ONE_OF = ("source_id", "chunk_ids", "filter_expr")
 
     source_id: kinds.SourceId | None = None
     chunk_ids: kinds.ChunkIds | None = None
+    filter_expr: kinds.FilterExpr | None = None
     output_fields: kinds.OutputFields | None = None
     limit: kinds.PageLimit | None = None
     cursor: kinds.Cursor | None = None
@@ -100,13 +98,12 @@ class GetRequest(Request):
 class DeleteRequest(Request):
     """DELETE or POST /embeddings/delete-raw-embeddings."""
 
-    LATER = {"filter_expr": f"{_NO_FILTERS}; nothing was deleted: delete by `source_id` or `chunk_ids`"}
-
-    ONE_OF = ("source_id", "chunk_ids")
+    ONE_OF = ("source_id", "chunk_ids", "filter_expr")
     ONE_NEEDED = True
 
     source_id: kinds.SourceId | None = None
     chunk_ids: kinds.ChunkIds | None = None
+    filter_expr: kinds.FilterExpr | None = None
 
 
 class StatusRequest(Request):

@@ -143,6 +143,13 @@ pub enum Error {
         /// The largest one allowed.
         maximum: usize,
     },
+    /// A filter that is no expression.
+    FilterSyntax {
+        /// Where it goes wrong, in characters from 0.
+        offset: usize,
+        /// What is wrong there, or what would be right.
+        reason: String,
+    },
     /// The client's CRC-32C is not that of the rows.
     DigestMismatch {
         /// What the client sent.

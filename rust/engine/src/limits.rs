@@ -12,6 +12,10 @@ pub const MAX_SOURCE_ID: usize = 512;
 pub const MAX_CHUNK_ID: usize = 520;
 /// Longest metadata of a source, in bytes of JSON text.
 pub const MAX_METADATA: usize = 64 * 1024;
+/// Longest filter, in bytes of UTF-8.
+pub const MAX_FILTER: usize = 16 * 1024;
+/// Deepest nesting of parentheses and `not` in a filter.
+pub const MAX_FILTER_LEVELS: usize = 32;
 /// Most results of one search.
 pub const MAX_LIMIT: usize = 1000;
 
@@ -41,3 +45,5 @@ pub const DEFAULT_EF: usize = 128;
 /// A collection smaller than this stays flat unless the store is opened with another limit: scanning it is faster
 /// than keeping a graph.
 pub const GRAPH_FROM_ROWS: usize = 10_000;
+/// Bytes that the indexes of metadata may hold, all tenants together, beyond those of a filter in progress.
+pub const FILTER_MEMORY: usize = 512 << 20;

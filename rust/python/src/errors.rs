@@ -49,6 +49,7 @@ fn describe(error: &Error, fields: &Bound<'_, PyDict>) -> PyResult<&'static str>
         MetadataTooLarge { bytes, limit },
         CursorOfAnother,
         InvalidLimit { got, maximum },
+        FilterSyntax { offset, reason },
         DigestMismatch { expected, got },
         TenantNotFound,
         SubTenantNotFound,

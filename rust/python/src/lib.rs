@@ -13,6 +13,7 @@ mod file_id;
 mod hits;
 mod inserted;
 mod options;
+mod query;
 mod stats;
 mod store;
 mod tenants;
@@ -34,6 +35,8 @@ mod _native {
     use crate::hits::Hits;
     #[pymodule_export]
     use crate::inserted::{ChunkIds, Inserted};
+    #[pymodule_export]
+    use crate::query::check_filter;
     #[pymodule_export]
     use crate::stats::{SourceStatus, TenantStats};
     #[pymodule_export]

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::{Error, Result};
-use ingot_engine::store::{Arrival, Batch, Search};
+use ingot_engine::store::{Arrival, Batch};
 use ingot_engine::sync::Mutex;
 use ingot_engine::tenant::{Content, Deleted, Selector, Upload};
 use ingot_engine::{store, vector};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -23,6 +23,7 @@ use crate::completions::{Completions, report};
 use crate::hits::Hits;
 use crate::inserted::Inserted;
 use crate::options::options;
+use crate::query::{required, search, selector};
 use crate::stats::{SourceStatus, TenantStats};
 use crate::tenants::Tenants;
 use crate::vectors::{PyDocument, Vectors, content};
@@ -37,23 +38,6 @@ pub struct Store {
     path: PathBuf,
     /// Small uploads that wait for [`Store::begin_queued`].
     queued: Mutex<Vec<Arrival>>,
-}
-
-fn selector(source_id: Option<String>, chunk_ids: Option<Vec<String>>) -> PyResult<Option<Selector>> {
-    match (source_id, chunk_ids) {
-        (Some(_), Some(_)) => Err(PyTypeError::new_err("give source_id or chunk_ids, not both")),
-        (Some(id), None) => Ok(Some(Selector::Source(id))),
-        (None, Some(ids)) => Ok(Some(Selector::Chunks(ids))),
-        (None, None) => Ok(None),
-    }
-}
-
-fn required(selector: Option<Selector>) -> PyResult<Selector> {
-    selector.ok_or_else(|| PyTypeError::new_err("give source_id or chunk_ids"))
-}
-
-const fn search_of(limit: usize, ef: Option<usize>, exact: bool, score_threshold: Option<f32>) -> Search {
-    Search { options: SearchOptions { limit, ef, exact }, score_threshold }
 }
 
 /// New vectors for chunks that exist.
@@ -211,7 +195,7 @@ impl Store {
         self.store.begin_inserts(queued);
     }
 
-    #[pyo3(signature = (tenant_id, queries, *, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, with_embeddings=false))]
+    #[pyo3(signature = (tenant_id, queries, *, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, with_embeddings=false, filter=None))]
     #[allow(clippy::too_many_arguments)]
     fn search(
         &self,
@@ -224,20 +208,22 @@ impl Store {
         exact: bool,
         score_threshold: Option<f32>,
         with_embeddings: bool,
+        filter: Option<&str>,
     ) -> PyResult<Vec<Hits>> {
         let vectors = Vectors::of(queries, Purpose::Search)?;
-        let search = search_of(limit, ef, exact, score_threshold);
+        let search = search(py, SearchOptions { limit, ef, exact }, score_threshold, filter)?;
         released(py, |interrupt| {
             let queries = vectors.into_rows();
-            let found = self.store.search(tenant_id, sub_tenant_id, &queries, search, interrupt)?;
+            let found = self.store.search(tenant_id, sub_tenant_id, &queries, &search, interrupt)?;
             found.iter().map(|hits| Hits::gather(hits, true, with_embeddings)).collect()
         })
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, queries, *, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, with_embeddings=false))]
+    #[pyo3(signature = (completions, token, tenant_id, queries, *, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, with_embeddings=false, filter=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_search(
         &self,
+        py: Python<'_>,
         completions: &Completions,
         token: i64,
         tenant_id: String,
@@ -248,12 +234,13 @@ impl Store {
         exact: bool,
         score_threshold: Option<f32>,
         with_embeddings: bool,
+        filter: Option<&str>,
     ) -> PyResult<()> {
+        let search = search(py, SearchOptions { limit, ef, exact }, score_threshold, filter)?;
         let queries = queries.take()?;
-        let search = search_of(limit, ef, exact, score_threshold);
         let completions = completions.clone();
         self.store.begin_read(move |store| {
-            let found = store.search(&tenant_id, sub_tenant_id.as_deref(), &queries, search, &|| Ok(()));
+            let found = store.search(&tenant_id, sub_tenant_id.as_deref(), &queries, &search, &|| Ok(()));
             let gathered = found.and_then(|found| {
                 found.iter().map(|hits| Hits::gather(hits, true, with_embeddings)).collect::<Result<Vec<_>>>()
             });
@@ -262,7 +249,7 @@ impl Store {
         Ok(())
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, here=false, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None))]
+    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, here=false, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, filter=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_search_json(
         &self,
@@ -279,9 +266,10 @@ impl Store {
         ef: Option<usize>,
         exact: bool,
         score_threshold: Option<f32>,
+        filter: Option<&str>,
     ) -> PyResult<()> {
+        let search = search(py, SearchOptions { limit, ef, exact }, score_threshold, filter)?;
         let queries = queries.take()?;
-        let search = search_of(limit, ef, exact, score_threshold);
         let completions = completions.clone();
         let query = Batch { tenant_id, sub_tenant: sub_tenant_id, queries, search };
         let write = move |found: Vec<_>| Answer::write(&found, batch, max_bytes);
@@ -295,7 +283,7 @@ impl Store {
         Ok(())
     }
 
-    #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false))]
+    #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false, filter=None))]
     #[allow(clippy::too_many_arguments)]
     fn get(
         &self,
@@ -306,18 +294,20 @@ impl Store {
         chunk_ids: Option<Vec<String>>,
         limit: usize,
         with_embeddings: bool,
+        filter: Option<&str>,
     ) -> PyResult<(Hits, bool)> {
-        let selector = selector(source_id, chunk_ids)?;
+        let selector = selector(py, source_id, chunk_ids, filter)?;
         released(py, |_| {
             let (hits, more) = self.store.get(tenant_id, sub_tenant_id, selector.as_ref(), limit)?;
             Ok((Hits::gather(&hits, false, with_embeddings)?, more))
         })
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false))]
+    #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false, filter=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_get(
         &self,
+        py: Python<'_>,
         completions: &Completions,
         token: i64,
         tenant_id: String,
@@ -326,8 +316,9 @@ impl Store {
         chunk_ids: Option<Vec<String>>,
         limit: usize,
         with_embeddings: bool,
+        filter: Option<&str>,
     ) -> PyResult<()> {
-        let selector = selector(source_id, chunk_ids)?;
+        let selector = selector(py, source_id, chunk_ids, filter)?;
         let completions = completions.clone();
         self.store.begin_read(move |store| {
             let found = store.get(&tenant_id, sub_tenant_id.as_deref(), selector.as_ref(), limit);
@@ -359,10 +350,11 @@ impl Store {
         });
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, *, max_bytes, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false, cursor=None))]
+    #[pyo3(signature = (completions, token, tenant_id, *, max_bytes, sub_tenant_id=None, source_id=None, chunk_ids=None, filter=None, limit=100, with_embeddings=false, cursor=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_page_json(
         &self,
+        py: Python<'_>,
         completions: &Completions,
         token: i64,
         tenant_id: String,
@@ -370,11 +362,12 @@ impl Store {
         sub_tenant_id: Option<String>,
         source_id: Option<String>,
         chunk_ids: Option<Vec<String>>,
+        filter: Option<&str>,
         limit: usize,
         with_embeddings: bool,
         cursor: Option<String>,
     ) -> PyResult<()> {
-        let selector = selector(source_id, chunk_ids)?;
+        let selector = selector(py, source_id, chunk_ids, filter)?;
         let completions = completions.clone();
         self.store.begin_read(move |store| {
             let (sub_tenant, cursor) = (sub_tenant_id.as_deref(), cursor.as_deref());
@@ -389,6 +382,7 @@ impl Store {
     }
 
     #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None))]
+    #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, filter=None))]
     fn delete(
         &self,
         py: Python<'_>,
@@ -396,22 +390,26 @@ impl Store {
         sub_tenant_id: Option<&str>,
         source_id: Option<String>,
         chunk_ids: Option<Vec<String>>,
+        filter: Option<&str>,
     ) -> PyResult<u64> {
-        let selector = required(selector(source_id, chunk_ids)?)?;
+        let selector = required(selector(py, source_id, chunk_ids, filter)?)?;
         released(py, |_| Ok(self.store.delete(tenant_id, sub_tenant_id, &selector)?.rows))
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None))]
+    #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, filter=None))]
+    #[allow(clippy::too_many_arguments)]
     fn begin_delete(
         &self,
+        py: Python<'_>,
         completions: &Completions,
         token: i64,
         tenant_id: String,
         sub_tenant_id: Option<String>,
         source_id: Option<String>,
         chunk_ids: Option<Vec<String>>,
+        filter: Option<&str>,
     ) -> PyResult<()> {
-        let selector = required(selector(source_id, chunk_ids)?)?;
+        let selector = required(selector(py, source_id, chunk_ids, filter)?)?;
         let completions = completions.clone();
         let completion = Box::new(move |outcome| {
             report(&completions, token, outcome, |_, deleted: Deleted| Ok((deleted.rows, deleted.chunks)));

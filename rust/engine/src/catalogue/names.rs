@@ -1,12 +1,14 @@
 //! From the names that clients use to batches and rows. Equal hashes are not equal names: the log decides.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use super::explicit::{IdHash, Place};
 use super::{Batch, Catalogue, SourceKey};
 use crate::error::{Error, Result};
 use crate::format::RowRange;
-use crate::format::name::parse_chunk_id;
+use crate::format::name::{chunk_id, parse_chunk_id};
+use crate::format::record::BatchEntry;
 
 impl Catalogue {
     /// The batches of a source, oldest first, dead ones included until they are forgotten.
@@ -187,6 +189,17 @@ impl Catalogue {
     fn id_hash(&self, sub_tenant: u32, chunk_id: &str) -> IdHash {
         let lookalike = parse_chunk_id(chunk_id).map(|(source, _)| self.sources.hash(sub_tenant, source));
         IdHash { id: self.sources.hash(sub_tenant, chunk_id), lookalike }
+    }
+
+    /// The id of a row of a batch whose entry is `entry`: its own, or the one computed of its source and index.
+    ///
+    /// # Errors
+    /// [`Error::CorruptData`] when it has one of its own that cannot be read.
+    pub fn id_of<'a>(&'a self, batch: &Batch, entry: &BatchEntry<'a>, row: u64) -> Result<Cow<'a, str>> {
+        match entry.chunk_ids {
+            None => Ok(Cow::Owned(chunk_id(entry.source_id, batch.index_of(row)))),
+            Some(_) => self.chunk_id(batch, batch.offset_of(row)).map(Cow::Borrowed),
+        }
     }
 
     /// The explicit id of row `index` of a batch.

@@ -3,12 +3,14 @@
 
 mod backlog;
 mod derived;
+mod filtered;
 mod generation;
 mod indexing;
 mod pace;
 mod rebuild;
 mod scan;
 mod search;
+mod selection;
 mod span;
 mod view;
 
@@ -16,6 +18,7 @@ pub use derived::replace_file;
 pub use generation::{ALIVE, Generation};
 pub use indexing::Progress;
 pub use search::SearchOptions;
+pub use selection::Selection;
 pub use span::Span;
 pub use view::{Found, View};
 
@@ -29,12 +32,14 @@ use arc_swap::ArcSwap;
 use crate::catalogue::Catalogue;
 use crate::error::Result;
 use crate::format::RowRange;
+use crate::inverted::{Inverted, Memory};
 use crate::pool::Pool;
 use crate::storage::Storage;
 use crate::sync::{Mutex, RwLock};
 use crate::vector::{Dimension, Metric};
 use pace::Pace;
 use rebuild::Journal;
+use selection::Remembered;
 
 /// What the collections of a tenant share.
 #[derive(Clone)]
@@ -53,6 +58,8 @@ pub struct Shared {
     pub graph_from_rows: usize,
     /// Threads that take part in searches when they have nothing else to do.
     pub helpers: Arc<Pool>,
+    /// Bounds what filters keep.
+    pub memory: Arc<Memory>,
     /// Where derived files go.
     pub storage: Arc<dyn Storage>,
     /// The tenant's directory; another one until the tenant is made.
@@ -78,6 +85,9 @@ pub struct Collection {
     /// Places it has in the indexer's queue.
     queued: AtomicUsize,
     pace: Pace,
+    /// What filters look values up in.
+    inverted: Arc<Inverted>,
+    remembered: Remembered,
 }
 
 impl Collection {
@@ -90,6 +100,7 @@ impl Collection {
         generation: Generation,
     ) -> Self {
         Self {
+            inverted: Inverted::new(Arc::clone(&shared.catalogue), &shared.memory),
             shared,
             sub_tenant,
             name,
@@ -103,6 +114,7 @@ impl Collection {
             saving: Mutex::new(false),
             queued: AtomicUsize::new(0),
             pace: Pace::new(),
+            remembered: Remembered::default(),
         }
     }
 

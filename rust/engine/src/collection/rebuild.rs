@@ -164,6 +164,7 @@ mod tests {
             graph_threads: 1,
             graph_from_rows: crate::limits::GRAPH_FROM_ROWS,
             helpers: Arc::new(Pool::new("test", 0).unwrap()),
+            memory: crate::inverted::Memory::new(0),
             storage,
             directory: Arc::new(RwLock::new("/t".into())),
         };

@@ -102,24 +102,35 @@ impl Search {
         &self,
         slots: Range<u32>,
         each: u32,
-        mut tops: Vec<TopCandidates>,
+        tops: Vec<TopCandidates>,
         interrupt: Interrupt<'_>,
         scan: impl Fn(Range<u32>, &mut [TopCandidates]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Vec<TopCandidates>> {
         let pieces = Pieces { start: slots.start, end: slots.end, each };
-        if pieces.count() <= 2 {
+        self.share_pieces(pieces.count(), tops, interrupt, move |piece, tops| scan(pieces.slots(piece), tops))
+    }
+
+    /// Scans pieces by their numbers; every thread that takes part begins with a copy of `tops`.
+    pub(super) fn share_pieces(
+        &self,
+        pieces: usize,
+        mut tops: Vec<TopCandidates>,
+        interrupt: Interrupt<'_>,
+        scan: impl Fn(usize, &mut [TopCandidates]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<Vec<TopCandidates>> {
+        if pieces <= 2 {
             // Over before another thread has woken up.
-            scan(slots, &mut tops)?;
+            (0..pieces).try_for_each(|piece| scan(piece, &mut tops))?;
             interrupt()?;
             return Ok(tops);
         }
         let outcomes = Arc::new(Mutex::new(Vec::new()));
         let (all, begun) = (Arc::clone(&outcomes), tops.clone());
-        self.shared.helpers.share(pieces.count(), interrupt, move |numbers| {
+        self.shared.helpers.share(pieces, interrupt, move |numbers| {
             let mut tops = begun.clone();
             let mut outcome = Ok(());
             for piece in numbers {
-                outcome = outcome.and_then(|()| scan(pieces.slots(piece), &mut tops));
+                outcome = outcome.and_then(|()| scan(piece, &mut tops));
             }
             all.lock().push(outcome.map(|()| tops));
         })?;
@@ -132,7 +143,7 @@ impl Search {
     }
 
     /// Shows `visit` the float32 numbers of every row alive in `slots`.
-    fn each_row(&self, slots: Range<u32>, visit: &mut dyn FnMut(u32, &[f32])) -> Result<()> {
+    pub(super) fn each_row(&self, slots: Range<u32>, visit: &mut dyn FnMut(u32, &[f32])) -> Result<()> {
         let (view, catalogue) = (&self.view, &self.shared.catalogue);
         let untouched = view.generation.deaths.is_untouched();
         for span in view.generation.spans.in_slots(slots) {

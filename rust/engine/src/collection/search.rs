@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::selection::Selection;
 use super::view::{Found, View};
 use super::{Collection, Shared};
 use crate::codes::{QueryCode, TopCandidates};
 use crate::error::Result;
 use crate::exact::{self, Query};
+use crate::filter::Filter;
 use crate::limits::DEFAULT_EF;
 use crate::sync::Mutex;
 use crate::vector::Rows;
@@ -36,15 +38,15 @@ pub(super) struct Search {
     pub(super) prepared: Vec<Query>,
     /// The queries as codes are measured; none where no slot has a code.
     pub(super) codes: Vec<QueryCode>,
-    options: SearchOptions,
+    pub(super) options: SearchOptions,
     /// Candidates of each query.
     pub(super) count: usize,
 }
 
 impl Collection {
     /// The rows nearest to each query, best first: by distance, then by row; all at one snapshot, whose LSN comes
-    /// with them. Threads that have nothing else to do take part where that is worth it. `interrupt` is asked now and
-    /// then.
+    /// with them. Threads that have nothing else to do take part where that is worth it. With a `filter`, among the rows
+    /// that it holds of. `interrupt` is asked now and then.
     ///
     /// # Errors
     /// [`crate::error::Error::CorruptData`] when a row cannot be read; what `interrupt` returns.
@@ -52,10 +54,12 @@ impl Collection {
         &self,
         queries: &Rows,
         options: SearchOptions,
+        filter: Option<&Filter>,
         interrupt: Interrupt<'_>,
     ) -> Result<(Vec<Vec<Found>>, u64)> {
         let view = self.view();
         let lsn = view.lsn;
+        let selection = filter.map(|filter| self.select(&view, filter, interrupt)).transpose()?;
         let queries = || (0..queries.len()).map(|query| queries.row(query));
         let search = Arc::new(Search {
             shared: self.shared.clone(),
@@ -69,9 +73,12 @@ impl Collection {
             options,
         });
         if options.exact {
-            return Ok((search.exact(interrupt)?, lsn));
+            return Ok((search.exact(selection.as_deref(), interrupt)?, lsn));
         }
-        let candidates = search.candidates(interrupt)?;
+        let candidates = match &selection {
+            None => search.candidates(interrupt)?,
+            Some(selection) => search.selected_candidates(selection, interrupt)?,
+        };
         let found =
             search.for_each_query(interrupt, move |search, query| search.score(query, &candidates[query]))?;
         Ok((found, lsn))
@@ -153,8 +160,18 @@ impl Search {
     }
 
     /// The nearest rows by comparing with each.
-    fn exact(self: &Arc<Self>, interrupt: Interrupt<'_>) -> Result<Vec<Vec<Found>>> {
-        let tops = self.scan_rows(0..self.view.born, self.options.limit, Query::distance, interrupt)?;
+    fn exact(
+        self: &Arc<Self>,
+        selection: Option<&Selection>,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<Vec<Found>>> {
+        let (slots, limit) = (0..self.view.born, self.options.limit);
+        let tops = match selection {
+            None => self.scan_rows(slots, limit, Query::distance, interrupt)?,
+            Some(selection) => {
+                self.scan_selected_rows(selection, slots, limit, Query::distance, interrupt)?
+            }
+        };
         let found = |(distance, slot)| {
             let span = self.view.generation.spans.of_slot(slot)?;
             Some(Found { row: span.row(slot), batch: span.batch, distance })
@@ -163,7 +180,7 @@ impl Search {
     }
 
     /// What `of_one` says of each query, in order; several at the same time.
-    fn for_each_query<T: Send + 'static>(
+    pub(super) fn for_each_query<T: Send + 'static>(
         self: &Arc<Self>,
         interrupt: Interrupt<'_>,
         of_one: impl Fn(&Self, usize) -> Result<T> + Send + Sync + 'static,

@@ -86,6 +86,25 @@ impl Spans {
         self.list.get(self.partition(|span| span.end_slot() <= slot))
     }
 
+    /// [`Self::of_slot`], found soonest where spans are of about one size; `end` slots have been given.
+    pub fn near(&self, slot: u32, end: u32) -> Option<&Span> {
+        let spans = self.list.len();
+        let guess = (u64::from(slot) * spans as u64 / u64::from(end.max(1))) as usize;
+        let mut at = guess.min(spans.checked_sub(1)?);
+        // A few steps towards it; then from scratch.
+        for _ in 0..4 {
+            let span = self.list.get(at)?;
+            if slot < span.first_slot {
+                at = at.checked_sub(1)?;
+            } else if slot >= span.end_slot() {
+                at += 1;
+            } else {
+                return Some(span);
+            }
+        }
+        self.of_slot(slot)
+    }
+
     /// The spans that hold any of the slots, each cut to them.
     pub fn in_slots(&self, slots: std::ops::Range<u32>) -> impl Iterator<Item = Span> {
         let first = self.partition(|span| span.end_slot() <= slots.start);
@@ -133,6 +152,7 @@ mod tests {
         let rows = [10, 11, 12, 13, 14, 20, 30, 31, 32, 33];
         for (slot, row) in (0..).zip(rows) {
             assert_eq!(spans.of_slot(slot).map(|span| span.row(slot)), Some(row));
+            assert_eq!(spans.near(slot, 10), spans.of_slot(slot));
             let found: Vec<Span> = spans.slots_of(RowRange { first: row, count: 1 }).collect();
             assert_eq!(found.len(), 1);
             assert_eq!((found[0].first_slot, found[0].count), (slot, 1));

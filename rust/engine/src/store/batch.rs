@@ -36,7 +36,7 @@ impl Store {
         let job = move || {
             let Batch { tenant_id, sub_tenant, queries, search } = &batch;
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                store.search(tenant_id, sub_tenant.as_deref(), queries, *search, &|| Ok(())).and_then(read)
+                store.search(tenant_id, sub_tenant.as_deref(), queries, search, &|| Ok(())).and_then(read)
             }));
             // Whoever waits must not wait for ever for a thread that panicked.
             completion(outcome.unwrap_or_else(|_| {
@@ -52,7 +52,9 @@ impl Store {
 
     fn is_brisk(&self, batch: &Batch) -> bool {
         let Ok(name) = sub_tenant_name(batch.sub_tenant.as_deref()) else { return false };
+        // A filter may have to read the metadata of everything first.
         batch.queries.len() == 1
+            && batch.search.filter.is_none()
             && self.check().is_ok()
             && self
                 .tenants

@@ -18,8 +18,10 @@ use std::time::Instant;
 use crate::collection::SearchOptions;
 use crate::error::{Error, Result};
 use crate::exact;
+use crate::filter::Filter;
 use crate::indexer::Indexer;
-use crate::limits::{GRAPH_FROM_ROWS, MAX_LIMIT};
+use crate::inverted::Memory;
+use crate::limits::{FILTER_MEMORY, GRAPH_FROM_ROWS, MAX_LIMIT};
 use crate::log::Sizes;
 use crate::pool::Pool;
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
@@ -83,12 +85,14 @@ fn most_open(descriptors: u64) -> usize {
 }
 
 /// How to search.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Search {
     /// Most results, ef, exactness.
     pub options: SearchOptions,
     /// Results with a lower score are left out.
     pub score_threshold: Option<f32>,
+    /// Only rows that it holds of are looked for.
+    pub filter: Option<Filter>,
 }
 
 /// Asked now and then during long work on the caller's thread.
@@ -144,6 +148,7 @@ impl Store {
             storage,
             helpers: Arc::clone(&searches),
             indexer: Arc::clone(&indexer),
+            memory: Memory::new(FILTER_MEMORY),
             sizes: options.sizes,
             graph_from_rows: options.graph_from_rows,
             graph_threads: options.graph_threads + options.index_threads + options.search_threads,
@@ -233,6 +238,8 @@ impl Store {
             let name = sub_tenant_name(sub_tenant)?;
             Ok((self.tenants.get(tenant_id)?, name))
         });
+        let found =
+            found.and_then(|(tenant, name)| tenant.prepare_delete(name, selector).map(|()| (tenant, name)));
         match found {
             Ok((tenant, name)) => {
                 if tenant.begin_delete(name, selector, completion) {
@@ -252,7 +259,7 @@ impl Store {
         tenant_id: &str,
         sub_tenant: Option<&str>,
         queries: &Rows,
-        search: Search,
+        search: &Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Hits>> {
         self.check()?;
@@ -269,7 +276,7 @@ impl Store {
             });
         }
         check_queries(queries, tenant.metric())?;
-        let (found, lsn) = tenant.search(name, queries, search.options, interrupt)?;
+        let (found, lsn) = tenant.search(name, queries, search.options, search.filter.as_ref(), interrupt)?;
         interrupt()?;
         Ok(found
             .into_iter()

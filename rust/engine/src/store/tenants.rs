@@ -395,7 +395,7 @@ mod tests {
         for number in [0, 5000, ROWS - 1] {
             let mut queries = Rows::new(Dimension::new(4).unwrap());
             queries.extend(&row(number));
-            let (found, _) = tenant.search("default", &queries, options, &|| Ok(())).unwrap();
+            let (found, _) = tenant.search("default", &queries, options, None, &|| Ok(())).unwrap();
             assert_eq!(found[0][0].row, number as u64);
         }
         let generation = collection.generation();

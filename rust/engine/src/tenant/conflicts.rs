@@ -2,7 +2,7 @@
 
 use super::Tenant;
 use super::foreseen::{Ending, Row, ranges, union};
-use super::overlay::{Vectors, summary};
+use super::overlay::Vectors;
 use super::upload::ValidUpload;
 use crate::error::{Error, Result};
 use crate::format::RowRange;
@@ -39,7 +39,7 @@ impl Tenant {
         let existed = !deaths.is_empty();
         if existed && !upload.upsert {
             if self.is_whole_upload(&ending, &deaths, upload)?
-                && ending.metadata_of(&batch.source_id)? == summary(batch.metadata.as_deref())
+                && ending.metadata_of(&batch.source_id)? == batch.metadata.as_deref()
             {
                 return Ok(STORED);
             }
@@ -65,7 +65,7 @@ impl Tenant {
 
     /// All vectors of the record that begins with a row.
     fn vectors_at(&self, ending: &Ending<'_>, first_row: u64) -> Result<Option<Vectors>> {
-        if let Some(vectors) = ending.overlay().vectors_from(first_row) {
+        if let Some(vectors) = ending.overlay.vectors_from(first_row) {
             return Ok(Some(vectors));
         }
         let Some(number) = ending.batch_at(first_row) else { return Ok(None) };
@@ -114,7 +114,7 @@ impl Tenant {
             if found[rows].iter().any(|row| *row.source_id != *batch.source_id) {
                 return Ok(false);
             }
-            let given = summary(batch.metadata.as_deref());
+            let given = batch.metadata.as_deref();
             if given.is_some() && given != ending.metadata_of(&batch.source_id)? {
                 return Ok(false);
             }

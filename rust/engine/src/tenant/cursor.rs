@@ -21,8 +21,15 @@ impl Question {
     pub(super) fn rows<'a>(tenant_id: &'a str, sub_tenant: &'a str, selector: Option<&'a Selector>) -> Self {
         match selector {
             None => Self::of("rows", tenant_id, sub_tenant, std::iter::empty()),
-            Some(Selector::Source(id)) => Self::of("source", tenant_id, sub_tenant, std::iter::once(id)),
-            Some(Selector::Chunks(ids)) => Self::of("chunks", tenant_id, sub_tenant, ids.iter()),
+            Some(Selector::Source(id)) => {
+                Self::of("source", tenant_id, sub_tenant, std::iter::once(id.as_str()))
+            }
+            Some(Selector::Chunks(ids)) => {
+                Self::of("chunks", tenant_id, sub_tenant, ids.iter().map(String::as_str))
+            }
+            Some(Selector::Filter(filter)) => {
+                Self::of("filter", tenant_id, sub_tenant, std::iter::once(filter.text()))
+            }
         }
     }
 
@@ -35,10 +42,10 @@ impl Question {
         kind: &'a str,
         tenant_id: &'a str,
         sub_tenant: &'a str,
-        names: impl Iterator<Item = &'a String>,
+        names: impl Iterator<Item = &'a str>,
     ) -> Self {
         let mut hash = Sha256::new();
-        for text in [kind, tenant_id, sub_tenant].into_iter().chain(names.map(String::as_str)) {
+        for text in [kind, tenant_id, sub_tenant].into_iter().chain(names) {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }

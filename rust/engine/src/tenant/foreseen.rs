@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Tenant;
-use super::overlay::{Birth, Overlay, Summary, summary};
+use super::overlay::{Birth, Overlay};
 use crate::collection::Collection;
 use crate::error::Result;
 use crate::format::RowRange;
@@ -28,10 +28,10 @@ struct Computed {
 
 /// A sub-tenant at the end of the queue.
 pub(super) struct Ending<'a> {
-    tenant: &'a Tenant,
-    overlay: &'a Overlay,
-    sub_tenant: u32,
-    collection: Option<Arc<Collection>>,
+    pub(super) tenant: &'a Tenant,
+    pub(super) overlay: &'a Overlay,
+    pub(super) sub_tenant: u32,
+    pub(super) collection: Option<Arc<Collection>>,
     /// The rows with computed ids of sources that were asked about.
     computed: HashMap<String, Vec<Computed>>,
 }
@@ -42,21 +42,17 @@ impl<'a> Ending<'a> {
         Self { tenant, overlay, sub_tenant, collection, computed: HashMap::new() }
     }
 
-    pub(super) const fn overlay(&self) -> &'a Overlay {
-        self.overlay
-    }
-
     /// The batch that a row which is applied is of.
     pub(super) fn batch_at(&self, row: u64) -> Option<u32> {
         self.collection.as_ref()?.batches_in(RowRange { first: row, count: 1 }).first().copied()
     }
 
-    fn births(&self, source_id: &str) -> &'a [Birth] {
+    pub(super) fn births(&self, source_id: &str) -> &'a [Birth] {
         self.overlay.births(self.sub_tenant, source_id)
     }
 
     /// Whether the catalogue's batch is one of `births`, half applied.
-    fn is_new(&self, number: u32, births: &[Birth]) -> bool {
+    pub(super) fn is_new(&self, number: u32, births: &[Birth]) -> bool {
         let first_row = self.tenant.catalogue.batch(number).first_row;
         births.iter().any(|birth| birth.rows.first == first_row)
     }
@@ -101,15 +97,15 @@ impl<'a> Ending<'a> {
     }
 
     /// The metadata of a source that has a living row.
-    pub(super) fn metadata_of(&self, source_id: &str) -> Result<Summary> {
+    pub(super) fn metadata_of(&self, source_id: &str) -> Result<Option<&'a [u8]>> {
         let births = self.births(source_id);
         if let Some(birth) = births.iter().rev().find(|birth| birth.metadata.is_some() || !birth.continues) {
-            return Ok(birth.metadata);
+            return Ok(birth.metadata.as_deref());
         }
         let catalogue = &self.tenant.catalogue;
         let applied = |number: u32| !self.is_new(number, births);
         let youngest = catalogue.youngest_of(self.sub_tenant, source_id, |number, _| applied(number))?;
-        youngest.map_or(Ok(None), |number| Ok(summary(catalogue.metadata_of(number, u64::MAX)?)))
+        youngest.map_or(Ok(None), |number| catalogue.metadata_of(number, u64::MAX))
     }
 
     /// The row that an id names, explicit or computed.

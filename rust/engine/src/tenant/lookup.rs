@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::{Selector, Tenant};
 use crate::collection::{Collection, Found, View};
 use crate::error::Result;
-use crate::format::name::{chunk_id as computed_id, parse_chunk_id};
+use crate::format::name::parse_chunk_id;
 
 /// One row that was found, with what the log says of it.
 pub struct Hit<'a> {
@@ -105,16 +105,12 @@ impl Hits {
         for found in &self.found {
             let batch = catalogue.batch(found.batch);
             let entry = catalogue.entry(batch)?;
-            let offset = batch.offset_of(found.row);
-            let chunk_id = match entry.chunk_ids {
-                None => computed_id(entry.source_id, batch.index_of(found.row)),
-                Some(_) => catalogue.chunk_id(batch, offset)?.to_owned(),
-            };
+            let chunk_id = catalogue.id_of(batch, &entry, found.row)?.into_owned();
             let metadata = match catalogue.metadata_holder(found.batch, self.lsn) {
                 holder if holder == found.batch => entry.metadata,
                 holder => catalogue.entry(catalogue.batch(holder))?.metadata,
             };
-            let vector = catalogue.rows(batch, offset, 1)?;
+            let vector = catalogue.rows(batch, batch.offset_of(found.row), 1)?;
             catalogue.check_medium(batch)?;
             let more = visit(Hit {
                 source_id: entry.source_id,
@@ -177,6 +173,12 @@ impl Tenant {
                 });
                 let rows = named.chain(computed).filter(|&(_, row)| view.has(row));
                 let found = rows.map(|(batch, row)| Found { row, batch, distance: 0.0 }).collect();
+                (view, found)
+            }
+            Some(Selector::Filter(filter)) => {
+                let view = collection.view();
+                let selection = collection.select(&view, filter, &|| Ok(()))?;
+                let found = selection.rows(&view).take(most).collect();
                 (view, found)
             }
         };

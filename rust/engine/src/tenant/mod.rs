@@ -7,6 +7,7 @@ mod commit;
 mod conflicts;
 mod cursor;
 mod ending;
+mod filtered;
 mod foreseen;
 mod lookup;
 mod overlay;
@@ -30,9 +31,11 @@ use std::time::Instant;
 use crate::catalogue::Catalogue;
 use crate::collection::{Collection, Found, Generation, SearchOptions, Shared};
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::format::draft::Draft;
 use crate::format::record::Kind;
 use crate::indexer::Indexer;
+use crate::inverted::Memory;
 use crate::limits::DEFAULT_EF;
 use crate::log::{AppendError, Log, Sizes};
 use crate::pool::Pool;
@@ -62,6 +65,8 @@ pub struct Surroundings {
     pub graph_from_rows: usize,
     /// Threads that take part in searches when they have nothing else to do.
     pub helpers: Arc<Pool>,
+    /// Bounds what filters keep.
+    pub memory: Arc<Memory>,
 }
 
 /// One tenant, open.
@@ -218,6 +223,7 @@ impl Tenant {
             graph_threads: surroundings.graph_threads,
             graph_from_rows: surroundings.graph_from_rows,
             helpers: Arc::clone(&surroundings.helpers),
+            memory: Arc::clone(&surroundings.memory),
             storage: Arc::clone(&surroundings.storage),
             directory: Arc::new(RwLock::new(directory.to_owned())),
         };
@@ -388,7 +394,8 @@ impl Tenant {
         }
     }
 
-    /// The rows nearest to each query in a sub-tenant, best first; all at one snapshot, whose LSN comes with them.
+    /// The rows nearest to each query in a sub-tenant, best first; all at one snapshot, whose LSN comes with them. With a
+    /// `filter`, among the rows that it holds of.
     ///
     /// # Errors
     /// [`Error::SubTenantNotFound`]; [`Error::DimensionMismatch`]; [`Error::CorruptData`]; what `interrupt` returns.
@@ -397,6 +404,7 @@ impl Tenant {
         sub_tenant: &str,
         queries: &Rows,
         options: SearchOptions,
+        filter: Option<&Filter>,
         interrupt: &dyn Fn() -> Result<()>,
     ) -> Result<(Vec<Vec<Found>>, u64)> {
         let Some(collection) = self.existing(sub_tenant)? else {
@@ -405,11 +413,11 @@ impl Tenant {
         if !options.exact {
             collection.load_codes();
         }
-        if queries.len() > 1 || !is_ordinary(options) {
-            return collection.search(queries, options, interrupt);
+        if queries.len() > 1 || filter.is_some() || !is_ordinary(options) {
+            return collection.search(queries, options, filter, interrupt);
         }
         let started = Instant::now();
-        let found = collection.search(queries, options, interrupt)?;
+        let found = collection.search(queries, options, None, interrupt)?;
         collection.record_search(started);
         Ok(found)
     }

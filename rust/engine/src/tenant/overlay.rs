@@ -5,15 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::format::{RowRange, checksum};
-
-/// What makes metadata the same as other: its length and its CRC-32C; `None` = there is none.
-pub(super) type Summary = Option<(usize, u32)>;
-
-/// The summary of metadata.
-pub(super) fn summary(text: Option<&[u8]>) -> Summary {
-    text.map(|text| (text.len(), checksum::crc32c(text)))
-}
+use crate::format::RowRange;
 
 /// What makes the vectors of a request the same as those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +19,7 @@ pub(super) struct Vectors {
 }
 
 /// A batch in flight.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Birth {
     lsn: u64,
     pub(super) rows: RowRange,
@@ -35,7 +27,7 @@ pub(super) struct Birth {
     pub(super) explicit: bool,
     /// Whether the source was there, and its metadata stays unless the batch has its own.
     pub(super) continues: bool,
-    pub(super) metadata: Summary,
+    pub(super) metadata: Option<Arc<[u8]>>,
 }
 
 /// A row with an explicit id, in flight.
@@ -87,11 +79,11 @@ impl Overlay {
         (sub_tenant, source_id): (u32, &str),
         (rows, lsn): (RowRange, u64),
         (explicit, continues): (bool, bool),
-        metadata: Summary,
+        metadata: Option<&[u8]>,
     ) {
         self.last = lsn;
         let births = self.births.entry(sub_tenant).or_default().entry(source_id.to_owned()).or_default();
-        births.push(Birth { lsn, rows, explicit, continues, metadata });
+        births.push(Birth { lsn, rows, explicit, continues, metadata: metadata.map(Arc::from) });
     }
 
     /// A row in flight has an explicit id; `lookalike` is the source of which it could be a computed one.
@@ -129,6 +121,17 @@ impl Overlay {
     pub(super) fn births(&self, sub_tenant: u32, source_id: &str) -> &[Birth] {
         let births = self.births.get(&sub_tenant).and_then(|births| births.get(source_id));
         births.map_or(&[], Vec::as_slice)
+    }
+
+    /// The sources of a sub-tenant that batches in flight are of.
+    pub(super) fn sources(&self, sub_tenant: u32) -> impl Iterator<Item = &str> {
+        self.births.get(&sub_tenant).into_iter().flat_map(HashMap::keys).map(String::as_str)
+    }
+
+    /// The rows in flight that have explicit ids, with these.
+    pub(super) fn explicit_ids(&self, sub_tenant: u32) -> HashMap<u64, &str> {
+        let named = self.named.get(&sub_tenant).into_iter().flatten();
+        named.map(|(id, named)| (named.row, id.as_str())).collect()
     }
 
     /// The row that an explicit id names, which may have died.

@@ -110,6 +110,10 @@ impl Tenant {
         row: u64,
         most: usize,
     ) -> Result<Vec<Found>> {
+        if let Some(Selector::Filter(filter)) = selector {
+            let selection = collection.select(view, filter, &|| Ok(()))?;
+            return Ok(selection.rows_from(view, row).take(most).collect());
+        }
         let wanted = Wanted::of(selector);
         let hashes =
             wanted.sources().into_iter().map(|source| self.catalogue.hash(collection.sub_tenant(), source));
@@ -175,7 +179,8 @@ enum Wanted<'a> {
 impl<'a> Wanted<'a> {
     fn of(selector: Option<&'a Selector>) -> Self {
         match selector {
-            None => Self::All,
+            // What a filter holds of is not asked for row by row.
+            None | Some(Selector::Filter(_)) => Self::All,
             Some(Selector::Source(id)) => Self::Source(id),
             Some(Selector::Chunks(ids)) => {
                 let mut computed: HashMap<&str, HashSet<u32>> = HashMap::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::conflicts::{Decision, vectors};
 use super::foreseen::{Ending, ranges};
-use super::overlay::{Overlay, summary};
+use super::overlay::Overlay;
 use super::upload::{Deleted, Form, Inserted, Selector, ValidUpload, check_dimension};
 use super::{Completion, Tenant};
 use crate::error::{Error, Result};
@@ -145,7 +145,7 @@ impl Tenant {
         for (batch, range) in body.ranges() {
             let rows = RowRange { first: first_row + range.start as u64, count: range.len() as u64 };
             let of = (body.chunk_ids().is_some(), batch.continues);
-            let metadata = summary(batch.metadata.as_deref());
+            let metadata = batch.metadata.as_deref();
             overlay.born((sub_tenant, &batch.source_id), (rows, lsn), of, metadata);
             if let Some(ids) = body.chunk_ids() {
                 let source_id: Arc<str> = batch.source_id.as_str().into();
@@ -224,6 +224,7 @@ impl Tenant {
                 }
                 ranges(rows)
             }
+            Selector::Filter(filter) => ending.rows_chosen(filter)?,
         };
         let rows = deaths.iter().map(|range| range.count).sum();
         if rows == 0 {

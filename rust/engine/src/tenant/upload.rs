@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::format::draft::{DraftBatch, DraftBody};
 use crate::format::name::{check_chunk_id, check_source_id, check_sub_tenant_id};
 use crate::limits::{DEFAULT_SUB_TENANT, MAX_METADATA, MAX_ROWS};
@@ -107,13 +108,15 @@ pub(crate) enum Form {
     Update,
 }
 
-/// Which rows to delete.
+/// Which rows to read or to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
     /// All rows of a source.
     Source(String),
     /// Single rows.
     Chunks(Vec<String>),
+    /// Rows that a filter holds of.
+    Filter(Filter),
 }
 
 /// What a delete did.
@@ -135,6 +138,8 @@ impl Selector {
         match self {
             Self::Source(id) => check_source_id(id),
             Self::Chunks(ids) => ids.iter().try_for_each(|id| check_chunk_id(id)),
+            // Only one that is an expression can be made.
+            Self::Filter(_) => Ok(()),
         }
     }
 }
