@@ -40,6 +40,7 @@ def test_schemathesis_finds_no_failure(
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
             "SCHEMATHESIS_HOOKS": "tests.http.schemathesis_hooks",
+            "MADE_UP_PORT": str(server.port),
         },
         capture_output=True,
         text=True,
