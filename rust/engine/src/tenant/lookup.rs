@@ -242,6 +242,12 @@ impl Tenant {
         Ok((status.total_rows > 0).then_some(status))
     }
 
+    /// Whether any explicit id is held.
+    #[cfg(test)]
+    pub(crate) fn has_names(&self) -> bool {
+        !self.catalogue.has_no_names()
+    }
+
     /// Counts.
     pub fn stats(&self) -> TenantStats {
         let collections = self.collections();
