@@ -12,7 +12,7 @@ use ingot_engine::error::{Error, Result};
 use ingot_engine::storage::Storage;
 use ingot_engine::storage::memory::{Fault, MemoryDisk};
 use ingot_engine::store::{Options, Store};
-use ingot_engine::tenant::{Content, Document, Inserted, Selector, Upload};
+use ingot_engine::tenant::{Content, Deleted, Document, Inserted, Selector, Upload};
 use ingot_engine::vector::{Dimension, Rows};
 
 /// Numbers from a seed (xorshift).
@@ -140,7 +140,9 @@ fn begin(store: &Arc<Store>, place: usize, step: Step, sender: &mpsc::Sender<(us
             store.begin_insert("t".to_owned(), upload, done);
         }
         Step::Delete(selector) => {
-            let done = Box::new(move |outcome| sender.send((place, Outcome::Deleted(outcome))).unwrap());
+            let done = Box::new(move |outcome: Result<Deleted>| {
+                sender.send((place, Outcome::Deleted(outcome.map(|deleted| deleted.rows)))).unwrap();
+            });
             store.begin_delete("t".to_owned(), None, selector, done);
         }
     }
@@ -268,7 +270,8 @@ fn what_is_in_flight_is_decided_as_if_it_were_applied() {
         // What the checkpoint says of ids and metadata is what the log says.
         for step in random.steps(6) {
             let shown = format!("{step:?}");
-            let outcomes = [&one_by_one, &crashed, &reopened].map(|store| without_lsn(run(store, step.clone())));
+            let outcomes =
+                [&one_by_one, &crashed, &reopened].map(|store| without_lsn(run(store, step.clone())));
             assert_eq!(outcomes[0], outcomes[1], "{shown}");
             assert_eq!(outcomes[0], outcomes[2], "{shown}");
         }
@@ -323,8 +326,8 @@ fn after_a_power_cut_at_any_operation_documents_are_there_and_whole() {
             let disk = MemoryDisk::new();
             disk.fail_operation(at, Fault::PowerCut);
             let done = acknowledged(&disk, &steps);
-            for crashed in
-                [disk.crash_keeping_nothing(), disk.crash_keeping_all(), disk.crash(at as u64)].map(|crashed| crashed.unwrap())
+            for crashed in [disk.crash_keeping_nothing(), disk.crash_keeping_all(), disk.crash(at as u64)]
+                .map(|crashed| crashed.unwrap())
             {
                 let found = contents(&open(Arc::new(crashed)).unwrap());
                 assert!(

@@ -398,7 +398,7 @@ impl Store {
         chunk_ids: Option<Vec<String>>,
     ) -> PyResult<u64> {
         let selector = required(selector(source_id, chunk_ids)?)?;
-        released(py, |_| Ok(self.store.delete(tenant_id, sub_tenant_id, &selector)?.rows))
+        released(py, |_| self.store.delete(tenant_id, sub_tenant_id, &selector))
     }
 
     #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None))]
