@@ -29,15 +29,7 @@ fn upload(sub_tenant: &str, columns: usize, version: u32, count: usize) -> Uploa
     for _ in 0..count {
         rows.extend(&vec![version as f32; columns]);
     }
-    Upload {
-        sub_tenant: Some(sub_tenant.to_owned()),
-        source_id: "s".to_owned(),
-        rows,
-        metadata: None,
-        upsert: true,
-        dry_run: false,
-        digest: None,
-    }
+    Upload { sub_tenant: Some(sub_tenant.to_owned()), ..Upload::matrix("s".to_owned(), rows) }
 }
 
 /// Sub-tenant -> version and rows of its only source.
