@@ -7,10 +7,21 @@ from pathlib import Path
 import pytest
 
 from tests import test_floors
-from tests.golden.segment import BATCH, DEATH, DERIVED, RECORD, SEGMENT, Record, Table, crc32c, records
+from tests.golden.segment import (
+    BATCH,
+    DEATH,
+    DERIVED,
+    RECORD,
+    SEGMENT,
+    Record,
+    Table,
+    crc32c,
+    number,
+    records,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-GOLDEN = REPOSITORY / "tests/golden/v1"
+GOLDEN = REPOSITORY / "tests/golden"
 ARCHITECTURE = (REPOSITORY / "ARCHITECTURE.md").read_text()
 DURABILITY = (REPOSITORY / "docs/durability.md").read_text()
 DECISIONS = sorted((REPOSITORY / "docs/decisions").glob("*.md"))
@@ -19,7 +30,8 @@ DOCUMENTS = [REPOSITORY / "ARCHITECTURE.md", *sorted((REPOSITORY / "docs").rglob
 
 def golden_log(tenant: str) -> bytes:
     folder = hashlib.sha256(tenant.encode()).hexdigest()[:32]
-    return (GOLDEN / "tenants" / folder / "log/00000001-0.log").read_bytes()
+    version = "v1-documents" if tenant == "documents" else "v1"
+    return (GOLDEN / version / "tenants" / folder / "log/00000001-0.log").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -34,7 +46,7 @@ def test_crc32c_has_its_published_check_value() -> None:
     assert crc32c(b"123456789") == 0xE3069283
 
 
-@pytest.mark.parametrize("tenant", ["first", "second"])
+@pytest.mark.parametrize("tenant", ["first", "second", "documents"])
 def test_a_segment_begins_as_documented(tenant: str) -> None:
     data = golden_log(tenant)
     header = SEGMENT.read(data)
@@ -43,7 +55,7 @@ def test_a_segment_begins_as_documented(tenant: str) -> None:
     assert header["checksum"] == crc32c(data[:60])
 
 
-@pytest.mark.parametrize("tenant", ["first", "second"])
+@pytest.mark.parametrize("tenant", ["first", "second", "documents"])
 def test_records_lie_as_documented(tenant: str) -> None:
     data = golden_log(tenant)
     incarnation = SEGMENT.read(data)["incarnation"]
@@ -67,7 +79,7 @@ def test_records_lie_as_documented(tenant: str) -> None:
         )
         for batch in record.batches:
             assert (batch["first_row"], batch["birth"], batch["first_index"]) == (next_row, lsn, 0)
-            next_row += record["row_count"]
+            next_row += number(batch, "row_count")
     assert record.end == len(data)
 
 
@@ -87,6 +99,25 @@ def test_the_golden_log_says_what_was_done() -> None:
         (2, 0, "", 2, [(alpha, b'{"lang": "de", "n": 2}')], [(0, 3)]),
         (2, 1, "notes", 3, [(alpha, None)], []),
         (3, 0, "", 0, [], [(4, 1), (7, 1)]),
+    ]
+
+
+def test_the_golden_log_of_documents_says_what_was_done() -> None:
+    def told(record: Record) -> tuple[object, ...]:
+        batches = [
+            (*record.source(batch), record.chunk_ids(batch), bool(number(batch, "flags") & 4))
+            for batch in record.batches
+        ]
+        deaths = [(death["first"], death["count"]) for death in record.deaths]
+        return record["kind"], record["row_count"], batches, deaths
+
+    _, *others = records(golden_log("documents"))
+    assert [told(record) for record in others] == [
+        (2, 3, [("a", b'{"v": 1}', None, False)], []),
+        (2, 3, [("b", b'{"of":"b"}', ["a_1", "x 🦀"], False), ("c", None, ["y"], False)], [(1, 1)]),
+        (2, 3, [("b", None, ["z", "y"], True), ("a", b'{"v":  2}', ["last"], True)], [(5, 1)]),
+        (2, 1, [("a", None, ["a_2"], True)], [(2, 1)]),
+        (3, 0, [], [(8, 1)]),
     ]
 
 

@@ -1,5 +1,6 @@
-//! The data directory in `tests/golden/v1` was written once; every later ingot of format version 1 reads the same
-//! from it. `INGOT_GOLDEN=write` writes it anew, which is right only before a version is released.
+//! The data directories in `tests/golden` were written once; every later ingot of format version 1 reads the same
+//! from them. `INGOT_GOLDEN=write` writes those anew that were removed, which is right only before a version is
+//! released.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,10 +12,10 @@ use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::Error;
 use ingot_engine::format::name::tenant_folder;
 use ingot_engine::store::{Options, Search, Store};
-use ingot_engine::tenant::{Content, Selector, Upload};
+use ingot_engine::tenant::{Content, Document, Selector, Upload};
 use ingot_engine::vector::{Dimension, Rows};
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/v1");
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden");
 
 /// One row as it is expected back: source, index in its upload, metadata, numbers.
 type Row = (&'static str, u32, Option<&'static str>, Vec<f32>);
@@ -60,23 +61,88 @@ fn upload(
     store.insert(place.0, Upload { sub_tenant, content, ..Upload::matrix(String::new(), rows) }).unwrap();
 }
 
-fn write(directory: &Path) {
-    let _ = fs::remove_dir_all(directory);
-    let store = Store::open(directory, Options::default()).unwrap();
+fn write_matrices(store: &Arc<Store>) {
     let vectors = |salt, count, columns| -> Vec<Vec<f32>> {
         (0..count).map(|index| vector(salt, index, columns)).collect()
     };
     let (alpha, first) = ("alpha/ä 🦀", ("first", "default"));
-    upload(&store, first, alpha, Some(r#"{"lang":"en"}"#), &vectors(1, 3, 8));
-    upload(&store, first, "beta", None, &vectors(2, 6, 8));
-    upload(&store, first, alpha, Some(r#"{"lang": "de", "n": 2}"#), &vectors(3, 2, 8));
-    upload(&store, ("first", "notes"), alpha, None, &vectors(4, 3, 8));
+    upload(store, first, alpha, Some(r#"{"lang":"en"}"#), &vectors(1, 3, 8));
+    upload(store, first, "beta", None, &vectors(2, 6, 8));
+    upload(store, first, alpha, Some(r#"{"lang": "de", "n": 2}"#), &vectors(3, 2, 8));
+    upload(store, ("first", "notes"), alpha, None, &vectors(4, 3, 8));
     let deleted = Selector::Chunks(vec!["beta_1".to_owned(), "beta_4".to_owned()]);
-    assert_eq!(store.delete("first", None, &deleted).map(|deleted| deleted.rows), Ok(2));
-    upload(&store, ("second", "default"), "gone", None, &vectors(6, 1, 3));
-    upload(&store, ("second", "default"), "only", None, &vectors(5, 2, 3));
-    let gone = store.delete("second", None, &Selector::Source("gone".to_owned()));
-    assert_eq!(gone.map(|deleted| deleted.rows), Ok(1));
+    assert_eq!(store.delete("first", None, &deleted), Ok(2));
+    upload(store, ("second", "default"), "gone", None, &vectors(6, 1, 3));
+    upload(store, ("second", "default"), "only", None, &vectors(5, 2, 3));
+    assert_eq!(store.delete("second", None, &Selector::Source("gone".to_owned())), Ok(1));
+}
+
+/// Chunks of a source, for which `salt` makes the numbers.
+type Chunks = (&'static str, Option<&'static str>, u32, &'static [&'static str]);
+
+fn upload_documents(store: &Arc<Store>, documents: &[Chunks]) {
+    let mut rows = Rows::new(Dimension::new(3).unwrap());
+    let mut chunk_ids = Vec::new();
+    let documents = documents.iter().map(|&(source_id, metadata, salt, ids)| {
+        (0..).zip(ids).for_each(|(index, _)| rows.extend(&vector(salt, index, 3)));
+        chunk_ids.extend(ids.iter().map(|&id| id.to_owned()));
+        let metadata = metadata.map(|text| text.as_bytes().to_vec());
+        Document { source_id: source_id.to_owned(), metadata, rows: ids.len() }
+    });
+    let documents = documents.collect();
+    let content = Content::Documents { documents, chunk_ids: Arc::new(chunk_ids) };
+    store.insert("documents", Upload { content, ..Upload::matrix(String::new(), rows) }).unwrap();
+}
+
+fn write_documents(store: &Arc<Store>) {
+    let matrix: Vec<Vec<f32>> = (0..3).map(|index| vector(1, index, 3)).collect();
+    upload(store, ("documents", "default"), "a", Some(r#"{"v": 1}"#), &matrix);
+    upload_documents(store, &[("b", Some(r#"{"of":"b"}"#), 2, &["a_1", "x 🦀"]), ("c", None, 3, &["y"])]);
+    upload_documents(store, &[("b", None, 4, &["z", "y"]), ("a", Some(r#"{"v":  2}"#), 5, &["last"])]);
+    let mut rows = Rows::new(Dimension::new(3).unwrap());
+    rows.extend(&vector(6, 0, 3));
+    let content = Content::Update { chunk_ids: Arc::new(vec!["a_2".to_owned()]) };
+    store.insert("documents", Upload { content, ..Upload::matrix(String::new(), rows) }).unwrap();
+    // The metadata of `a` is with a row that is no more.
+    assert_eq!(store.delete("documents", None, &Selector::Chunks(vec!["last".to_owned()])), Ok(1));
+}
+
+/// Source, id, metadata and numbers of what is left of the documents, in insertion order.
+fn expected_documents() -> Vec<(&'static str, &'static str, &'static str, Vec<f32>)> {
+    let (a, b) = (r#"{"v":  2}"#, r#"{"of":"b"}"#);
+    vec![
+        ("a", "a_0", a, vector(1, 0, 3)),
+        ("b", "a_1", b, vector(2, 0, 3)),
+        ("b", "x 🦀", b, vector(2, 1, 3)),
+        ("b", "z", b, vector(4, 0, 3)),
+        ("b", "y", b, vector(4, 1, 3)),
+        ("a", "a_2", a, vector(6, 0, 3)),
+    ]
+}
+
+fn assert_holds_the_documents(store: &Store) {
+    let expected = expected_documents();
+    let ids: Vec<String> = expected.iter().map(|row| row.1.to_owned()).collect();
+    let named = Selector::Chunks(ids);
+    for selector in [None, Some(&named)] {
+        let (hits, _) = store.get("documents", None, selector, 100).unwrap();
+        let mut found = expected.iter();
+        hits.each(&mut |hit| {
+            let (source, chunk_id, metadata, vector) = found.next().expect("a row too many");
+            assert_eq!((hit.source_id, hit.chunk_id.as_str()), (*source, *chunk_id));
+            assert_eq!(hit.metadata, Some(metadata.as_bytes()));
+            assert_eq!(bits(hit.vector), bits(vector));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found.len(), 0);
+    }
+    assert_eq!(store.stats("documents").unwrap().1.sources, 2);
+}
+
+fn write(directory: &Path, what: fn(&Arc<Store>)) {
+    let store = Store::open(directory, Options::default()).unwrap();
+    what(&store);
     store.close().unwrap();
     fs::remove_file(directory.join("LOCK")).unwrap();
     for empty in ["tmp", "trash"] {
@@ -89,9 +155,13 @@ struct Copy(PathBuf);
 
 impl Copy {
     fn new(name: &str) -> Self {
-        let golden = Path::new(GOLDEN);
-        if name == "whole" && std::env::var_os("INGOT_GOLDEN").is_some_and(|wish| wish == "write") {
-            write(golden);
+        Self::of("v1", write_matrices, name)
+    }
+
+    fn of(version: &str, what: fn(&Arc<Store>), name: &str) -> Self {
+        let golden = &Path::new(GOLDEN).join(version);
+        if !golden.exists() && std::env::var_os("INGOT_GOLDEN").is_some_and(|wish| wish == "write") {
+            write(golden, what);
         }
         let copy = std::env::temp_dir().join(format!("ingot-golden-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&copy);
@@ -187,6 +257,22 @@ fn a_directory_of_version_1_is_read() {
     let store = copy.open();
     assert_holds_what_was_written(&store);
     store.close().unwrap();
+}
+
+#[test]
+fn documents_are_read_with_a_checkpoint_with_a_damaged_one_and_from_the_log_alone() {
+    let copy = Copy::of("v1-documents", write_documents, "documents");
+    // It is closed without a change, so the checkpoint stays as it was written.
+    assert_holds_the_documents(&copy.open());
+    let files = fs::read_dir(copy.tenant("documents")).unwrap().map(|entry| entry.unwrap().path());
+    let checkpoint = files.filter(|path| path.is_file()).next().expect("a checkpoint");
+    let mut bytes = fs::read(&checkpoint).unwrap();
+    let last = bytes.len() - 30;
+    bytes[last] ^= 1;
+    fs::write(&checkpoint, bytes).unwrap();
+    assert_holds_the_documents(&copy.open());
+    fs::remove_file(&checkpoint).unwrap();
+    assert_holds_the_documents(&copy.open());
 }
 
 #[test]

@@ -112,6 +112,19 @@ class Record:
         metadata = self.strings[middle:end] if number(batch, "flags") & 1 else None
         return self.strings[begin:middle].decode(), metadata
 
+    def chunk_ids(self, batch: Fields) -> list[str] | None:
+        """The explicit chunk ids of a batch; None when they are computed."""
+        begin = sum(number(batch, name) for name in ("strings_offset", "source_length", "metadata_length"))
+        section = self.strings[begin : begin + number(batch, "chunk_ids_length")]
+        if not number(batch, "flags") & 2:
+            assert section == b""
+            return None
+        count = number(batch, "row_count")
+        ends = struct.unpack_from(f"<{count}I", section)
+        text = section[4 * count :]
+        assert len(text) == ends[-1]
+        return [text[first:end].decode() for first, end in zip((0, *ends), ends, strict=False)]
+
     def rows(self, batch: Fields) -> bytes:
         """The rows of a batch."""
         begin = number(batch, "body_offset")

@@ -5,6 +5,7 @@ for the parameters beside a broken body: they may stand in for what it lacks.
 """
 
 import json
+import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from schemathesis.core import NOT_SET
 from schemathesis.core.parameters import ParameterLocation
 
 from ingot.schemas.fields import field_types
-from tests.http.client import JSON, NPY, npy
+from tests.http.client import JSON, NPY, Client, npy
 from tests.http.documented import operation_of
 
 TENANT = "made up"
@@ -64,6 +65,12 @@ def filter_with(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     return f"source_id != {json.dumps(text[:100].encode(errors='replace').decode())}"
+def fill(fields: dict[str, Any]) -> None:
+    """What is to be read or deleted has to be there: others delete it."""
+    tenant_id = fields["tenant_id"]
+    rows = [[1.0] * dimension(tenant_id)]
+    client = Client(int(os.environ["MADE_UP_PORT"]))
+    client.insert(tenant_id, rows, sub_tenant_id=fields.get("sub_tenant_id"), file_id="filled").ok()
 
 
 def without_file_id(metadata: Any) -> Any:
@@ -127,3 +134,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             ones = np.ones(dimension(query["tenant_id"]), dtype=np.float32)
             case.body = npy(ones[None] if "embeddings" in field_types(struct) else ones)
     case.query = query
+    tenant_id = {**query, **(body if isinstance(body, dict) else {})}.get("tenant_id")
+    for fields in (query, body):
+        if isinstance(fields, dict) and fields.get("embeddings_dimension") is not None:
+            fields["embeddings_dimension"] = dimension(tenant_id)
+    if "tenant" in operation.traits and not struct.VECTORS:
+        fill({**query, **(body if isinstance(body, dict) else {})})

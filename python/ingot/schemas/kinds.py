@@ -28,6 +28,7 @@ __all__ = [
     "Metadata",
     "MetricName",
     "NamesLimit",
+    "OtherSubTenantId",
     "OutputFields",
     "PageLimit",
     "Queries",
@@ -96,6 +97,14 @@ SubTenantId = Annotated[
     _said(
         f"A part of the tenant: {_id_text(limits.MAX_TENANT_ID)}. Left out, null or empty it is `default`.",
         **_id(limits.MAX_TENANT_ID, 0),
+    ),
+]
+OtherSubTenantId = Annotated[
+    str,
+    _said(
+        f"A part of the tenant, but for `default`: {_id_text(limits.MAX_TENANT_ID)}.",
+        **_id(limits.MAX_TENANT_ID),
+        **{"not": {"const": "default"}},
     ),
 ]
 FileId = Annotated[

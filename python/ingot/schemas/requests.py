@@ -140,8 +140,12 @@ class CreateRequest(StatsRequest):
     metric: kinds.MetricName | None = None
 
 
-class SubTenantRequest(Request):
-    """DELETE /tenant/delete_sub_tenant."""
+class SubTenantRequest(StatsRequest):
+    """DELETE /tenant/delete_sub_tenant. One that is not named is the default one, which is refused as such."""
+
+    NEEDED = ("tenant_id", "sub_tenant_id")
+
+    sub_tenant_id: kinds.OtherSubTenantId | None = None
 
 
 class SourcesRequest(Request):

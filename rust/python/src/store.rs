@@ -393,7 +393,7 @@ impl Store {
         filter: Option<&str>,
     ) -> PyResult<u64> {
         let selector = required(selector(py, source_id, chunk_ids, filter)?)?;
-        released(py, |_| Ok(self.store.delete(tenant_id, sub_tenant_id, &selector)?.rows))
+        released(py, |_| self.store.delete(tenant_id, sub_tenant_id, &selector))
     }
 
     #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, filter=None))]

@@ -195,7 +195,7 @@ impl Store {
         }
     }
 
-    /// Deletes rows and returns which, once that is on stable storage and visible.
+    /// Deletes rows and returns how many, once that is on stable storage and visible.
     ///
     /// # Errors
     /// As [`Self::insert`].
@@ -204,11 +204,11 @@ impl Store {
         tenant_id: &str,
         sub_tenant: Option<&str>,
         selector: &Selector,
-    ) -> Result<Deleted> {
+    ) -> Result<u64> {
         self.check()?;
         let (completion, outcome) = answer();
         self.remove(tenant_id, sub_tenant, selector, completion);
-        outcome.recv().unwrap_or(Err(Error::Closed))
+        outcome.recv().unwrap_or(Err(Error::Closed)).map(|deleted: Deleted| deleted.rows)
     }
 
     /// Deletes rows and tells `completion` which, once that is on stable storage and visible.

@@ -343,7 +343,7 @@ mod tests {
     use crate::format::name::tenant_folder;
     use crate::storage::Storage;
     use crate::storage::memory::MemoryDisk;
-    use crate::tenant::Upload;
+    use crate::tenant::{Content, Document, Selector, Upload};
     use crate::vector::{Dimension, Rows};
 
     #[test]
@@ -426,5 +426,63 @@ mod tests {
         assert_eq!(search(&disk), (ROWS, false));
         file.set_len(length - 1).unwrap();
         assert_eq!(search(&disk), (0, false), "a shorter file");
+    }
+
+    fn documents(ids: std::ops::Range<usize>, metadata: Option<&str>) -> Upload {
+        let mut rows = Rows::new(Dimension::new(4).unwrap());
+        ids.clone().for_each(|number| rows.extend(&row(number)));
+        let metadata = metadata.map(|text| text.as_bytes().to_vec());
+        let documents = vec![Document { source_id: "s".to_owned(), metadata, rows: ids.len() }];
+        let chunk_ids = Arc::new(ids.map(|number| format!("s_{number}")).collect());
+        Upload { content: Content::Documents { documents, chunk_ids }, ..Upload::matrix(String::new(), rows) }
+    }
+
+    /// Ids and metadata of what is there.
+    fn told(store: &Store) -> Vec<(String, Option<Vec<u8>>)> {
+        let mut told = Vec::new();
+        let (hits, _) = store.get("a", None, None, 1 << 20).unwrap();
+        hits.each(&mut |hit| {
+            told.push((hit.chunk_id, hit.metadata.map(<[u8]>::to_vec)));
+            Ok(())
+        })
+        .unwrap();
+        told
+    }
+
+    #[test]
+    fn metadata_and_ids_outlive_a_rebuild_and_a_restart() {
+        let disk = Arc::new(MemoryDisk::new());
+        let store = open(&disk, 1);
+        store.insert("a", documents(0..1000, Some("{\"old\":1}"))).unwrap();
+        store.insert("a", documents(1000..3000, Some("{\"new\":2}"))).unwrap();
+        let gone = (1000..3000).map(|number| format!("s_{number}")).collect();
+        assert_eq!(store.delete("a", None, &Selector::Chunks(gone)), Ok(2000));
+        let tenant = store.tenants.get("a").unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while tenant.collections()[0].generation().id == 0 {
+            assert!(std::time::Instant::now() < deadline, "no rebuild");
+            std::thread::yield_now();
+        }
+        assert_eq!(tenant.collections()[0].generation().slots(), 1000);
+        let expected: Vec<_> =
+            (0..1000).map(|number| (format!("s_{number}"), Some(b"{\"new\":2}".to_vec()))).collect();
+        assert_eq!(told(&store), expected);
+        drop(tenant);
+        store.close().unwrap();
+        for restart in 0..2 {
+            let store = open(&disk, 1);
+            assert_eq!(told(&store), expected, "restart {restart}");
+            store.insert("a", documents(0..1, None)).unwrap();
+            assert_eq!(told(&store).len(), 1000);
+            store.insert("a", documents(0..1, None)).unwrap();
+            let mut moved = told(&store);
+            moved.rotate_right(1);
+            assert_eq!(moved, expected, "restart {restart}");
+            assert_eq!(store.delete("a", None, &Selector::Source("s".to_owned())), Ok(1000));
+            assert!(!store.tenants.get("a").unwrap().has_names(), "what is dead is forgotten");
+            store.insert("a", documents(0..1000, Some("{\"new\":2}"))).unwrap();
+            assert!(store.tenants.get("a").unwrap().has_names());
+            store.close().unwrap();
+        }
     }
 }

@@ -62,8 +62,8 @@ impl Ending<'_> {
                 chosen.push(RowRange { first: row, count: 1 });
             }
         };
-        let births = self.births(source_id);
-        for birth in births {
+        // A record that is half applied is looked at twice, which does no harm.
+        for birth in self.births(source_id) {
             for row in self.surviving(birth.rows) {
                 let computed = || Cow::Owned(chunk_id(source_id, (row - birth.rows.first) as u32));
                 // An id that was given again in flight belongs to the younger row, and this one dies.
@@ -73,9 +73,6 @@ impl Ending<'_> {
         let Some(collection) = &self.collection else { return Ok(()) };
         let catalogue = &self.tenant.catalogue;
         for number in catalogue.batches_of(self.sub_tenant, source_id)? {
-            if self.is_new(number, births) {
-                continue;
-            }
             let batch = catalogue.batch(number);
             let entry = catalogue.entry(batch)?;
             for rows in collection.living(batch.rows()) {

@@ -51,26 +51,17 @@ impl<'a> Ending<'a> {
         self.overlay.births(self.sub_tenant, source_id)
     }
 
-    /// Whether the catalogue's batch is one of `births`, half applied.
-    pub(super) fn is_new(&self, number: u32, births: &[Birth]) -> bool {
-        let first_row = self.tenant.catalogue.batch(number).first_row;
-        births.iter().any(|birth| birth.rows.first == first_row)
-    }
-
     /// The living rows of a source.
     pub(super) fn rows_of(&self, source_id: &str) -> Result<Vec<RowRange>> {
-        let births = self.births(source_id);
         let mut living = Vec::new();
-        for birth in births {
+        for birth in self.births(source_id) {
             self.overlay.survivors(birth.rows, &mut living);
         }
         if let Some(collection) = &self.collection {
             let catalogue = &self.tenant.catalogue;
             for number in catalogue.batches_of(self.sub_tenant, source_id)? {
-                if !self.is_new(number, births) {
-                    for rows in collection.living(catalogue.batch(number).rows()) {
-                        self.overlay.survivors(rows, &mut living);
-                    }
+                for rows in collection.living(catalogue.batch(number).rows()) {
+                    self.overlay.survivors(rows, &mut living);
                 }
             }
         }
@@ -79,19 +70,18 @@ impl<'a> Ending<'a> {
 
     /// Whether a source has a living row: the youngest are asked first.
     pub(super) fn has_source(&self, source_id: &str) -> Result<bool> {
-        let births = self.births(source_id);
         let survives = |rows: RowRange| {
             let mut living = Vec::new();
             self.overlay.survivors(rows, &mut living);
             !living.is_empty()
         };
-        if births.iter().rev().any(|birth| survives(birth.rows)) {
+        if self.births(source_id).iter().rev().any(|birth| survives(birth.rows)) {
             return Ok(true);
         }
         let Some(collection) = &self.collection else { return Ok(false) };
         let catalogue = &self.tenant.catalogue;
-        let found = catalogue.youngest_of(self.sub_tenant, source_id, |number, batch| {
-            !self.is_new(number, births) && collection.living(batch.rows()).into_iter().any(survives)
+        let found = catalogue.youngest_of(self.sub_tenant, source_id, |_, batch| {
+            collection.living(batch.rows()).into_iter().any(survives)
         })?;
         Ok(found.is_some())
     }
@@ -103,8 +93,7 @@ impl<'a> Ending<'a> {
             return Ok(birth.metadata.as_deref());
         }
         let catalogue = &self.tenant.catalogue;
-        let applied = |number: u32| !self.is_new(number, births);
-        let youngest = catalogue.youngest_of(self.sub_tenant, source_id, |number, _| applied(number))?;
+        let youngest = catalogue.youngest_of(self.sub_tenant, source_id, |_, _| true)?;
         youngest.map_or(Ok(None), |number| catalogue.metadata_of(number, u64::MAX))
     }
 
@@ -148,7 +137,6 @@ impl<'a> Ending<'a> {
     }
 
     fn computed_rows(&self, source_id: &str) -> Result<Vec<Computed>> {
-        let births = self.births(source_id);
         let mut computed = Vec::new();
         let mut add = |whole: RowRange, of: RowRange, first_index: u32, batch| {
             let mut living = Vec::new();
@@ -159,17 +147,15 @@ impl<'a> Ending<'a> {
                 Computed { rows, first_index: first_index + behind, batch }
             }));
         };
-        for birth in births.iter().filter(|birth| !birth.explicit) {
+        for birth in self.births(source_id).iter().filter(|birth| !birth.explicit) {
             add(birth.rows, birth.rows, 0, None);
         }
         if let Some(collection) = &self.collection {
             let catalogue = &self.tenant.catalogue;
             for number in catalogue.matrices_of(self.sub_tenant, source_id)? {
-                if !self.is_new(number, births) {
-                    let batch = catalogue.batch(number);
-                    for rows in collection.living(batch.rows()) {
-                        add(rows, batch.rows(), batch.first_index, Some(number));
-                    }
+                let batch = catalogue.batch(number);
+                for rows in collection.living(batch.rows()) {
+                    add(rows, batch.rows(), batch.first_index, Some(number));
                 }
             }
         }

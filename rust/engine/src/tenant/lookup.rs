@@ -246,6 +246,12 @@ impl Tenant {
         Ok((status.total_rows > 0).then_some(status))
     }
 
+    /// Whether any explicit id is held.
+    #[cfg(test)]
+    pub(crate) fn has_names(&self) -> bool {
+        !self.catalogue.has_no_names()
+    }
+
     /// Counts.
     pub fn stats(&self) -> TenantStats {
         // Or the sources of a sub-tenant that has just ended would count.
