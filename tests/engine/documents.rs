@@ -200,14 +200,10 @@ fn without_lsn(outcome: Outcome) -> Outcome {
     }
 }
 
-fn seed() -> u64 {
-    let given = std::env::var("INGOT_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        now.as_nanos() as u64 | 1
-    });
-    println!("INGOT_SEED={seed}");
-    seed
+/// Random numbers from a seed, which is shown when the test fails.
+fn random(seed: usize) -> Random {
+    println!("seed {seed}");
+    Random((seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 fn times() -> usize {
@@ -216,8 +212,8 @@ fn times() -> usize {
 
 #[test]
 fn what_is_in_flight_is_decided_as_if_it_were_applied() {
-    let mut random = Random(seed());
     for round in 0..60 * times() {
+        let mut random = random(round);
         let (disk, gate) = (MemoryDisk::new(), Arc::new(Gate::default()));
         let one_by_one = started(Arc::new(MemoryDisk::new())).unwrap();
         let store = started(Arc::new(GatedDisk(disk.clone(), Arc::clone(&gate)))).unwrap();
@@ -268,7 +264,8 @@ fn what_is_in_flight_is_decided_as_if_it_were_applied() {
         // What the checkpoint says of ids and metadata is what the log says.
         for step in random.steps(6) {
             let shown = format!("{step:?}");
-            let outcomes = [&one_by_one, &crashed, &reopened].map(|store| without_lsn(run(store, step.clone())));
+            let outcomes =
+                [&one_by_one, &crashed, &reopened].map(|store| without_lsn(run(store, step.clone())));
             assert_eq!(outcomes[0], outcomes[1], "{shown}");
             assert_eq!(outcomes[0], outcomes[2], "{shown}");
         }
@@ -308,9 +305,8 @@ fn acknowledged(disk: &MemoryDisk, steps: &[Step]) -> usize {
 
 #[test]
 fn after_a_power_cut_at_any_operation_documents_are_there_and_whole() {
-    let mut random = Random(seed());
-    for _ in 0..times() {
-        let steps = random.steps(24);
+    for round in 0..times() {
+        let steps = random(round).steps(24);
         let clean = MemoryDisk::new();
         let store = started(Arc::new(MemoryDisk::new())).unwrap();
         let mut states = vec![Contents::new(), contents(&store)];
@@ -323,8 +319,8 @@ fn after_a_power_cut_at_any_operation_documents_are_there_and_whole() {
             let disk = MemoryDisk::new();
             disk.fail_operation(at, Fault::PowerCut);
             let done = acknowledged(&disk, &steps);
-            for crashed in
-                [disk.crash_keeping_nothing(), disk.crash_keeping_all(), disk.crash(at as u64)].map(|crashed| crashed.unwrap())
+            for crashed in [disk.crash_keeping_nothing(), disk.crash_keeping_all(), disk.crash(at as u64)]
+                .map(|crashed| crashed.unwrap())
             {
                 let found = contents(&open(Arc::new(crashed)).unwrap());
                 assert!(

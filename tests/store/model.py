@@ -64,7 +64,9 @@ class Model:
         """Adds chunks to sources; how many rows had their ids."""
         held = self.tenants.setdefault(tenant, Tenant(documents[0][2].shape[1]))
         held.sub_tenants.add(sub_tenant)
-        before = {source: rows[0].metadata for (sub, source), rows in held.sources.items() if sub == sub_tenant}
+        before = {
+            source: rows[0].metadata for (sub, source), rows in held.sources.items() if sub == sub_tenant
+        }
         ids = [chunk_id for _, ids, _, _ in documents for chunk_id in ids]
         replaced = self.delete_chunks(tenant, sub_tenant, ids)
         for source, ids, vectors, metadata in documents:

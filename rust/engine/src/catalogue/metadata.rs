@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::batch::NONE;
 use super::Catalogue;
+use super::batch::NONE;
 use crate::error::Result;
 
 impl Catalogue {

@@ -369,7 +369,8 @@ mod tests {
         let second = record.batch(1).unwrap();
         assert_eq!((second.first_row, second.row_count, second.metadata), (103, 1999, None));
         assert_eq!((first.continues, second.continues), (true, false));
-        let ids: Vec<&str> = [first, second].iter().flat_map(|batch| batch.chunk_ids.unwrap().iter()).collect();
+        let ids: Vec<&str> =
+            [first, second].iter().flat_map(|batch| batch.chunk_ids.unwrap().iter()).collect();
         assert_eq!(ids, draft.body.chunk_ids().unwrap().iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(second.body_offset % ALIGNMENT, 0);
         assert!(record.batch(2).is_none());

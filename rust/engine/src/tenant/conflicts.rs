@@ -81,7 +81,11 @@ impl Tenant {
     }
 
     /// The document form: whatever has the ids of its rows dies, wherever it is.
-    pub(super) fn decide_documents(&self, mut ending: Ending<'_>, upload: &mut ValidUpload) -> Result<Decision> {
+    pub(super) fn decide_documents(
+        &self,
+        mut ending: Ending<'_>,
+        upload: &mut ValidUpload,
+    ) -> Result<Decision> {
         let ids = upload.body.chunk_ids().map_or(&[][..], |ids| ids.as_slice());
         let found = ids.iter().map(|id| ending.row_of(id)).collect::<Result<Vec<_>>>()?;
         if !upload.upsert

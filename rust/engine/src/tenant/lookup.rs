@@ -108,13 +108,7 @@ impl Hits {
             };
             let vector = catalogue.rows(batch, offset, 1)?;
             catalogue.check_medium(batch)?;
-            visit(Hit {
-                source_id: entry.source_id,
-                chunk_id,
-                metadata,
-                distance: found.distance,
-                vector,
-            })?;
+            visit(Hit { source_id: entry.source_id, chunk_id, metadata, distance: found.distance, vector })?;
         }
         Ok(())
     }
@@ -146,7 +140,8 @@ impl Tenant {
                 let sources = [id.as_str()];
                 let (view, candidates) =
                     self.view_of(&collection, Names { sources: &sources, chunk_ids: &[] })?;
-                let batches = candidates.batches_of(id).iter().map(|&number| (number, self.catalogue.batch(number)));
+                let batches =
+                    candidates.batches_of(id).iter().map(|&number| (number, self.catalogue.batch(number)));
                 let rows = batches.flat_map(|(number, batch)| {
                     (batch.rows().first..batch.rows().end()).map(move |row| Found {
                         row,

@@ -188,13 +188,14 @@ mod tests {
         let mut overlay = Overlay::default();
         overlay.died(&[rows(10, 5), rows(20, 1)], 7);
         overlay.died(&[rows(15, 2)], 8);
-        for asked in [rows(0, 40), rows(10, 5), rows(12, 9), rows(16, 4), rows(17, 3), rows(20, 1), rows(0, 10)] {
+        for asked in
+            [rows(0, 40), rows(10, 5), rows(12, 9), rows(16, 4), rows(17, 3), rows(20, 1), rows(0, 10)]
+        {
             let mut living = Vec::new();
             overlay.survivors(asked, &mut living);
             let found: Vec<u64> = living.iter().flat_map(|range| range.first..range.end()).collect();
-            let expected: Vec<u64> = (asked.first..asked.end())
-                .filter(|row| !(10..17).contains(row) && *row != 20)
-                .collect();
+            let expected: Vec<u64> =
+                (asked.first..asked.end()).filter(|row| !(10..17).contains(row) && *row != 20).collect();
             assert_eq!(found, expected, "{asked:?}");
             assert!(expected.iter().all(|&row| !overlay.kills(row)));
         }
