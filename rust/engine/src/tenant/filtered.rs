@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Tenant;
 use super::sequencer::{LiveSource, Sequencer};
-use super::{Selector, Tenant};
 use crate::catalogue::SourceKey;
 use crate::collection::Collection;
 use crate::error::{Error, Result};
@@ -76,15 +76,20 @@ pub(super) struct Chosen {
 }
 
 impl Tenant {
-    /// Makes what a delete needs that may take long, before others wait for its decision.
+    /// Makes what a delete by `filter` needs that may take long, before others wait for its decision.
     ///
     /// # Errors
     /// [`Error::CorruptData`] when the log cannot be read.
-    pub(crate) fn prepare_delete(&self, sub_tenant: &str, selector: &Selector) -> Result<()> {
-        match (selector, self.collection_named(sub_tenant)) {
-            (Selector::Filter(filter), Some(collection)) => collection.prepare(filter, &|| Ok(())),
-            _ => Ok(()),
+    pub(crate) fn prepare(&self, sub_tenant: &str, filter: &Filter) -> Result<()> {
+        match self.collection_named(sub_tenant) {
+            Some(collection) => collection.prepare(filter, &|| Ok(())),
+            None => Ok(()),
         }
+    }
+
+    /// Whether [`Self::prepare`] would be done soon.
+    pub(crate) fn is_prepared(&self, sub_tenant: &str, filter: &Filter) -> bool {
+        self.collection_named(sub_tenant).is_none_or(|collection| collection.is_prepared(filter))
     }
 
     /// The rows that a filter holds of at the end of the queue.
