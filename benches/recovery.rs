@@ -40,7 +40,7 @@ fn options() -> Options {
 
 fn reopen(folder: &Path, rows: &Vectors) -> Outcome<usize> {
     let store = Store::open(folder, options())?;
-    let found = search(&store, &rows.rows(17, 1)?, &how(10, None, false))?.len();
+    let found = search(&store, &rows.rows(17, 1)?, how(10, None, false))?.len();
     store.close()?;
     Ok(found)
 }

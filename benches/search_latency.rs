@@ -66,15 +66,15 @@ fn flat(folder: &Path, rounds: usize) -> Outcome {
     let asked = queries(&rows, ROWS)?;
     let mut found = 0;
     for query in &asked {
-        let truth = search(&store, query, &how(LIMIT, None, true))?;
-        let got = search(&store, query, &how(LIMIT, None, false))?;
+        let truth = search(&store, query, how(LIMIT, None, true))?;
+        let got = search(&store, query, how(LIMIT, None, false))?;
         found += truth.iter().filter(|row| got.contains(row)).count();
     }
     println!(r#"{{"recall": {}}}"#, found as f64 / (LIMIT * asked.len()) as f64);
     for _ in 0..rounds {
         let mut times = asked
             .iter()
-            .map(|query| timed(|| search(&store, query, &how(LIMIT, None, false))))
+            .map(|query| timed(|| search(&store, query, how(LIMIT, None, false))))
             .collect::<Outcome<Vec<f64>>>()?;
         println!(r#"{{"p50": {}, "p99": {}}}"#, part_of(&mut times, 50), part_of(&mut times, 99));
     }
@@ -96,11 +96,11 @@ fn many(folder: &Path, rounds: usize) -> Outcome {
         for (name, store) in [("flat", &flat), ("graph", &graph)] {
             let one_by_one = timed(|| {
                 for query in &single {
-                    search(store, query, &how(LIMIT, None, false))?;
+                    search(store, query, how(LIMIT, None, false))?;
                 }
                 Ok(Vec::new())
             })?;
-            let at_once = timed(|| search(store, &together, &how(LIMIT, None, false)))?;
+            let at_once = timed(|| search(store, &together, how(LIMIT, None, false)))?;
             println!(r#"{{"of": "{name}", "one_by_one": {one_by_one}, "at_once": {at_once}}}"#);
         }
     }
@@ -206,7 +206,7 @@ fn searches(store: &Store, asked: &[Rows], time: Duration) -> Outcome<Vec<f64>> 
             break;
         }
         wait_until(due);
-        search(store, query, &how(LIMIT, None, false))?;
+        search(store, query, how(LIMIT, None, false))?;
         times.push(due.elapsed().as_secs_f64());
     }
     Ok(times)

@@ -3,6 +3,7 @@
 Prints, as JSON, milliseconds and recall for each bound; `null` is the search without a filter.
 """
 
+import functools
 import importlib
 import json
 import sys
@@ -36,9 +37,7 @@ def main() -> None:
         search, narrowed = store.searcher(), store.narrowed()
         told = {"null": measured(search, queries, rows, np.ones(len(rows), bool))}
         for below in bounds:
-            told[str(below)] = measured(
-                lambda query, below=below: narrowed(query, below), queries, rows, tags < below
-            )
+            told[str(below)] = measured(functools.partial(narrowed, below=below), queries, rows, tags < below)
     finally:
         store.stop()
     print(json.dumps(told))

@@ -106,7 +106,7 @@ pub const fn how(limit: usize, ef: Option<usize>, exact: bool) -> Search {
 }
 
 /// The numbers of the rows found for the one query.
-pub fn search(store: &Store, query: &Rows, how: &Search) -> Outcome<Vec<u64>> {
-    let found = store.search(TENANT, None, query, how, &|| Ok(()))?;
+pub fn search(store: &Store, query: &Rows, how: Search) -> Outcome<Vec<u64>> {
+    let found = store.search(TENANT, None, query, &how, &|| Ok(()))?;
     Ok(found[0].found().iter().map(|found| found.row).collect())
 }

@@ -26,6 +26,8 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 #: Bytes of a filter, and how deep its parentheses and `not` may nest.
 MAX_FILTER = 16 * 1024
 MAX_FILTER_LEVELS = 32
+#: Keys of metadata that a filter may name.
+MAX_FILTER_KEYS = 64
 #: Candidates a caller may ask the graph to keep.
 MAX_EF = 10_000
 

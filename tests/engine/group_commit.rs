@@ -149,6 +149,9 @@ fn delete(scene: &Scene, filter: &str) -> mpsc::Receiver<Result<Deleted>> {
 #[test]
 fn a_delete_by_filter_is_decided_against_what_is_in_flight() {
     let scene = Scene::new();
+    // Deletes are queued at once when what their filters need is there.
+    let needs = Selector::Filter(Filter::parse(r#"exists metadata["k"] and source_id == "x""#).unwrap());
+    assert_eq!(scene.store.get("t", None, Some(&needs), 1).unwrap().0.len(), 0);
     scene.begin(tagged("a", 1));
     scene.begin(tagged("b", 2));
     scene.all_are_queued();

@@ -260,6 +260,8 @@ def test_what_is_required_is_missed(schemas: Client, path: str, struct: Any) -> 
 def some(kind: dict[str, Any], vectors: bool) -> Any:
     if vectors:
         return [VECTOR] if kind["items"]["type"] == "array" else VECTOR
+    if kind.get("format") == "filter":
+        return "source_id == 'a'"
     return ["a"] if "array" in kind["type"] else "a"
 
 
@@ -283,7 +285,11 @@ def at_the_edge(kind: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
     inner = kind.get("anyOf", kind.get("oneOf", [kind]))[0]
     names = inner["type"] if isinstance(inner["type"], list) else [inner["type"]]
     yield None, "null" in names or "anyOf" in kind
-    if "string" in names:
+    if inner.get("format") == "filter":
+        good, most = "source_id == 'a'", inner["maxLength"]
+        yield from ((good, True), (f"{good:{most}}", True), (f"{good:{most + 1}}", False))
+        yield from ((1, False), ("", False), ("a", False))
+    elif "string" in names:
         yield 1, False
         if "maxLength" in inner:
             most = inner["maxLength"]

@@ -43,5 +43,7 @@ def test_the_first_example_is_a_filter_and_the_bounds_are_those_of_the_code() ->
     limits_of_engine = (Path(__file__).parents[2] / "rust/engine/src/limits.rs").read_text()
     assert "MAX_FILTER: usize = 16 * 1024;" in limits_of_engine
     assert f"MAX_FILTER_LEVELS: usize = {limits.MAX_FILTER_LEVELS};" in limits_of_engine
+    assert f"at most {limits.MAX_FILTER_KEYS} different keys" in TEXT
+    assert f"MAX_FILTER_KEYS: usize = {limits.MAX_FILTER_KEYS};" in limits_of_engine
     assert "FILTER_MEMORY: usize = 512 << 20;" in limits_of_engine
     assert "512 MiB" in TEXT

@@ -70,6 +70,7 @@ WRONG = [
     ("true", 4, "`==`"),
     ('and metadata["a"] == 1', 0, "a field or a value"),
     ('metadata["a"] == 1 # all', 19, "no meaning"),
+    (" or ".join(f"metadata[{n}] == {n % 9}" for n in range(10, 75)), 64 * 21, "64 different keys"),
 ]
 
 

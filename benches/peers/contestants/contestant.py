@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,14 @@ Rows = NDArray[np.float32]
 Query = NDArray[np.float32]
 Tags = NDArray[np.int64]
 Searcher = Callable[[Query], list[int]]
-Narrowed = Callable[[Query, int], list[int]]
+
+
+class Narrowed(Protocol):
+    """A search among the rows whose number is below another."""
+
+    def __call__(self, query: Query, below: int) -> list[int]:
+        """The ids of the ten nearest."""
+
 
 # The same graph for all that build one.
 LINKS = 16

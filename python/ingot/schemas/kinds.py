@@ -162,7 +162,8 @@ FilterExpr = Annotated[
     _said(
         'Which rows, as a boolean expression over `source_id`, `chunk_id` and `metadata["key"]`: `==` `!=` `<` `<=` '
         f"`>` `>=` `in` `not in` `like` `exists` `and` `or` `not`; at most {limits.MAX_FILTER} bytes and "
-        f"{limits.MAX_FILTER_LEVELS} levels.",
+        f"{limits.MAX_FILTER_LEVELS} levels, {limits.MAX_FILTER_KEYS} different keys.",
+        format="filter",
         minLength=1,
         maxLength=limits.MAX_FILTER,
         examples=['metadata["lang"] == "en" and metadata["year"] >= 2020'],

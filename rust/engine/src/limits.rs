@@ -14,6 +14,8 @@ pub const MAX_CHUNK_ID: usize = 520;
 pub const MAX_METADATA: usize = 64 * 1024;
 /// Longest filter, in bytes of UTF-8.
 pub const MAX_FILTER: usize = 16 * 1024;
+/// Most keys of metadata that a filter may name: each may need an index.
+pub const MAX_FILTER_KEYS: usize = 64;
 /// Deepest nesting of parentheses and `not` in a filter.
 pub const MAX_FILTER_LEVELS: usize = 32;
 /// Most results of one search.

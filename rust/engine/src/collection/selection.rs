@@ -127,6 +127,11 @@ impl Collection {
     pub fn prepare(&self, filter: &Filter, interrupt: Interrupt<'_>) -> Result<()> {
         self.select(&self.view(), filter, interrupt).map(drop)
     }
+
+    /// Whether all that `filter` needs was made.
+    pub fn is_prepared(&self, filter: &Filter) -> bool {
+        self.inverted.has(filter)
+    }
 }
 
 impl Selection {

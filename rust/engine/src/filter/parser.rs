@@ -1,10 +1,12 @@
 //! From text to an expression: one function for each rule of the grammar in `docs/filters.md`.
 
+use std::collections::HashSet;
+
 use super::expression::{Comparison, Expression, Field, Path, Step, Test};
 use super::token::{Kind, Literal, Token, Tokens, short, wrong};
 use super::{Number, Pattern, Value};
 use crate::error::Result;
-use crate::limits::{MAX_FILTER, MAX_FILTER_LEVELS};
+use crate::limits::{MAX_FILTER, MAX_FILTER_KEYS, MAX_FILTER_LEVELS};
 
 /// Reads a filter.
 pub(super) fn parse(text: &str) -> Result<Expression> {
@@ -18,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Expression> {
     if token.kind == Kind::End {
         return wrong(token.offset, "the filter is empty: leave it out to have no filter");
     }
-    let mut parser = Parser { tokens, token, levels: 0 };
+    let mut parser = Parser { tokens, token, levels: 0, keys: HashSet::new() };
     let expression = parser.any()?;
     match parser.token.kind {
         Kind::End => Ok(expression),
@@ -30,6 +32,8 @@ struct Parser<'a> {
     tokens: Tokens<'a>,
     token: Token,
     levels: usize,
+    /// Those named so far.
+    keys: HashSet<Path>,
 }
 
 /// A side of a comparison.
@@ -274,7 +278,17 @@ impl Parser<'_> {
                 match &*word {
                     "source_id" => Ok(Side::Field(Field::SourceId)),
                     "chunk_id" => Ok(Side::Field(Field::ChunkId)),
-                    "metadata" => self.path().map(|path| Side::Field(Field::Metadata(path))),
+                    "metadata" => {
+                        let path = self.path()?;
+                        self.keys.insert(path.clone());
+                        if self.keys.len() > MAX_FILTER_KEYS {
+                            return wrong(
+                                place,
+                                format!("a filter names at most {MAX_FILTER_KEYS} different keys"),
+                            );
+                        }
+                        Ok(Side::Field(Field::Metadata(path)))
+                    }
                     _ if self.is_sign("(") => {
                         wrong(place, format!("there are no functions: `{}`", short(&word)))
                     }

@@ -150,6 +150,12 @@ impl Inverted {
         }
     }
 
+    /// Whether every column that a filter looks at is there; false, too, while one is being made or given up.
+    pub fn has(&self, filter: &Filter) -> bool {
+        let names = names(filter.expression());
+        self.state.try_read().is_some_and(|state| names.iter().all(|name| state.columns.contains_key(name)))
+    }
+
     /// Takes in those of `batches` that are not known.
     fn look_at(&self, batches: &Batches<'_>) -> Result<()> {
         {

@@ -9,6 +9,7 @@ mod tenants;
 mod trash;
 mod uploads;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -219,11 +220,39 @@ impl Store {
         selector: Selector,
         completion: Completion<Deleted>,
     ) {
+        // A filter may have to read the metadata of everything first: uploads must not wait for the thread.
+        let unprepared = match &selector {
+            Selector::Filter(filter) if !self.is_prepared(&tenant_id, sub_tenant.as_deref(), filter) => {
+                let (tenant_id, sub_tenant, filter) = (tenant_id.clone(), sub_tenant.clone(), filter.clone());
+                Some(move |store: &Self| -> Result<()> {
+                    let name = sub_tenant_name(sub_tenant.as_deref())?;
+                    store.tenants.get(&tenant_id)?.prepare(name, &filter)
+                })
+            }
+            _ => None,
+        };
         let store = Arc::clone(self);
-        self.commits.spawn(move || match store.check() {
+        let remove = move || match store.check() {
             Ok(()) => store.remove(&tenant_id, sub_tenant.as_deref(), &selector, completion),
             Err(refused) => completion(Err(refused)),
-        });
+        };
+        match unprepared {
+            None => self.commits.spawn(remove),
+            Some(prepare) => {
+                let store = Arc::clone(self);
+                self.searches.spawn(move || {
+                    // What is wrong shows again, and is told, where the delete is decided.
+                    let _ = catch_unwind(AssertUnwindSafe(|| prepare(&store)));
+                    store.commits.spawn(remove);
+                });
+            }
+        }
+    }
+
+    fn is_prepared(&self, tenant_id: &str, sub_tenant: Option<&str>, filter: &Filter) -> bool {
+        let opened = self.tenants.opened_one(tenant_id);
+        sub_tenant_name(sub_tenant)
+            .is_ok_and(|name| opened.is_some_and(|tenant| tenant.is_prepared(name, filter)))
     }
 
     fn remove(
@@ -238,8 +267,12 @@ impl Store {
             let name = sub_tenant_name(sub_tenant)?;
             Ok((self.tenants.get(tenant_id)?, name))
         });
-        let found =
-            found.and_then(|(tenant, name)| tenant.prepare_delete(name, selector).map(|()| (tenant, name)));
+        let found = found.and_then(|(tenant, name)| {
+            if let Selector::Filter(filter) = selector {
+                tenant.prepare(name, filter)?;
+            }
+            Ok((tenant, name))
+        });
         match found {
             Ok((tenant, name)) => {
                 if tenant.begin_delete(name, selector, completion) {

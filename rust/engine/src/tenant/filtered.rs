@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::Tenant;
 use super::foreseen::{Ending, union};
-use super::{Selector, Tenant};
 use crate::catalogue::SourceKey;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Row};
@@ -16,15 +16,20 @@ use crate::format::record::{DEATH_ENTRY, MAX_HEADER};
 const MOST_RUNS: usize = MAX_HEADER / DEATH_ENTRY - 4096;
 
 impl Tenant {
-    /// Makes what a delete needs that may take long, before others wait for its decision.
+    /// Makes what a delete by `filter` needs that may take long, before others wait for its decision.
     ///
     /// # Errors
     /// [`Error::CorruptData`] when the log cannot be read.
-    pub(crate) fn prepare_delete(&self, sub_tenant: &str, selector: &Selector) -> Result<()> {
-        match (selector, self.collection_named(sub_tenant)) {
-            (Selector::Filter(filter), Some(collection)) => collection.prepare(filter, &|| Ok(())),
-            _ => Ok(()),
+    pub(crate) fn prepare(&self, sub_tenant: &str, filter: &Filter) -> Result<()> {
+        match self.collection_named(sub_tenant) {
+            Some(collection) => collection.prepare(filter, &|| Ok(())),
+            None => Ok(()),
         }
+    }
+
+    /// Whether [`Self::prepare`] would be done soon.
+    pub(crate) fn is_prepared(&self, sub_tenant: &str, filter: &Filter) -> bool {
+        self.collection_named(sub_tenant).is_none_or(|collection| collection.is_prepared(filter))
     }
 }
 
