@@ -40,7 +40,7 @@ ENGINE_FLOORS: Floors = (
 
 MODULE_FLOORS: Floors = (
     ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "stats"),
-    ("array_unsafe", "call", "completions"),
+    ("array_unsafe", "call", "completions", "decoder"),
     ("body",),
     ("store",),
 )

@@ -73,6 +73,9 @@ class Hits:
     @property
     def embeddings(self) -> NDArray[np.float32] | None:
         """float32 of shape (len, dimension); None unless vectors were asked for."""
+    @property
+    def base64(self) -> list[str] | None:
+        """The vectors as base64 of their float32 little-endian bytes, when they were asked for so."""
 
 @final
 class SourceStatus:
@@ -125,7 +128,8 @@ class Body:
     @property
     def envelope(self) -> bytes:
         """The JSON text with every array of numbers at a known path replaced by the number of its row
-        (`{"tenant_id": "t", "embeddings": [0, 1, 2]}`); `b"{}"` for npy."""
+        (`{"tenant_id": "t", "embeddings": [0, 1, 2]}`), and a binary form by what its rows as lists would leave;
+        `b"{}"` for npy."""
     @property
     def rows(self) -> Rows | None:
         """All the arrays of numbers in the order of the body; None when there was none."""
@@ -139,15 +143,30 @@ class BodyReader:
 
     `format`: "json" or "npy". `purpose` names the limits and the known paths of number arrays: "insert"
     (`embeddings[*]`, `embeddings[*].embeddings[*].embedding`, `embeddings.<chunk id>`) or "search"
-    (`query_embedding`, `query_embeddings[*]`, and `embeddings` for the first-age search).
+    (`query_embedding`, `query_embeddings[*]`, and `embeddings` for the first-age search). In the place of such an array
+    may stand `{"data", "dtype", "shape"}`, with its bytes as base64. `encoding` is undone first; what it unpacks to may
+    be `limit` bytes.
     """
 
-    def __new__(cls, format: Literal["json", "npy"], purpose: Literal["insert", "search"]) -> BodyReader: ...
+    def __new__(
+        cls,
+        format: Literal["json", "npy"],
+        purpose: Literal["insert", "search"],
+        encoding: Literal["gzip", "deflate", "zstd"] | None = None,
+        limit: int = ...,
+    ) -> BodyReader: ...
+    @property
+    def unpacked(self) -> int:
+        """Bytes unpacked so far; 0 for a body without an encoding."""
+    @property
+    def parsed(self) -> bool:
+        """Whether everything fed so far is parsed."""
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over and returns at once with the bytes not parsed yet. Raises the error of an
-        earlier chunk as soon as it is known."""
+        earlier chunk as soon as it is known. An encoded one lies there until `when_drained` or `finish`."""
     def when_drained(self, completions: Completions, token: int) -> None:
-        """Completes with None when everything fed so far is parsed, or with the error found."""
+        """Completes with None when everything fed so far is parsed, or with the error found. Of an encoded body a
+        MiB is unpacked, and then asked again whether it is `parsed`: what is held can be counted before there is more."""
     def finish(self, completions: Completions, token: int) -> None:
         """Completes with the `Body`, or with the error found."""
     def read(self, *chunks: bytes) -> Body:
@@ -234,6 +253,7 @@ class Store:
         batch: bool,
         max_bytes: int,
         here: bool = False,
+        base64: bool = False,
         sub_tenant_id: str | None = None,
         limit: int = 10,
         ef: int | None = None,
@@ -242,7 +262,8 @@ class Store:
     ) -> None:
         """Completes with the JSON text of what one query found, or of the list of what each found (`batch`), in
         parts, and the number of rows it shows; with None when the text would be longer than `max_bytes`. `here`
-        lets a single query be searched for before this returns, if that will take well under a millisecond."""
+        lets a single query be searched for before this returns, if that will take well under a millisecond.
+        `base64`: with vectors, as base64 of their float32 little-endian bytes."""
     def get(
         self,
         tenant_id: str,
@@ -274,6 +295,7 @@ class Store:
         chunk_ids: Sequence[str] | None = None,
         limit: int = 100,
         with_embeddings: bool = False,
+        base64: bool = False,
     ) -> None: ...
     def begin_delete(
         self,

@@ -45,11 +45,13 @@ class IngotError(Exception):
     limit: int | None = None
     value: str | None = None
     reason: str | None = None
+    encoding: str | None = None
     source_id: str | None = None
     pid: int | None = None
     retry_after: int | None = None
     allow: str | None = None
     challenge: str | None = None
+    accept_encoding: str | None = None
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -250,7 +252,7 @@ class UriTooLong(RequestRefused):
 
 
 class UnsupportedMediaType(RequestRefused):
-    """A content type or content encoding that is not understood."""
+    """A content type or content encoding that is not understood; `accept_encoding` lists those that are."""
 
     status = 415
     error_code = "UNSUPPORTED_MEDIA_TYPE"

@@ -19,6 +19,7 @@ __all__ = ["Body", "BodyFeed", "Hits", "Inserted", "Rows", "Service", "SourceSta
 
 Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
+Encoding = Literal["gzip", "deflate", "zstd"]
 
 # A client that had the engine to itself for so long is alone: its searches need not change threads.
 _ALONE_SECONDS = 0.01
@@ -29,9 +30,18 @@ class BodyFeed:
 
     __slots__ = ("_bridge", "_reader")
 
-    def __init__(self, bridge: CompletionBridge, format: Format, purpose: Purpose) -> None:
+    def __init__(
+        self,
+        bridge: CompletionBridge,
+        format: Format,
+        purpose: Purpose,
+        encoding: Encoding | None,
+        limit: int,
+    ) -> None:
         self._bridge = bridge
-        self._reader = BodyReader(format, purpose)
+        self._reader = BodyReader(format, purpose, encoding, limit)
+        #: Whether the body has an encoding: then nothing is parsed but in `drained`, a part at a time.
+        self.encoded = encoding is not None
 
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over; the bytes not parsed yet. Raises what is wrong as soon as it is known."""
@@ -42,8 +52,18 @@ class BodyFeed:
         return self._reader.read(body)
 
     def drained(self) -> asyncio.Future[None]:
-        """When everything fed so far is parsed."""
+        """When everything fed so far is parsed; of an encoded body, when another part is."""
         return self._bridge.call(self._reader.when_drained)
+
+    @property
+    def parsed(self) -> bool:
+        """Whether everything fed so far is parsed."""
+        return self._reader.parsed
+
+    @property
+    def unpacked(self) -> int:
+        """Bytes that an encoded body has been unpacked to."""
+        return self._reader.unpacked
 
     def finish(self) -> asyncio.Future[Body]:
         """The whole body."""
@@ -94,9 +114,9 @@ class Service:
             raise Starting("the server is still opening its data")
         return self._store
 
-    def body(self, format: Format, purpose: Purpose) -> BodyFeed:
-        """A reader for one body."""
-        return BodyFeed(self._bridge, format, purpose)
+    def body(self, format: Format, purpose: Purpose, encoding: Encoding | None, limit: int) -> BodyFeed:
+        """A reader for one body, which may unpack to `limit` bytes."""
+        return BodyFeed(self._bridge, format, purpose, encoding, limit)
 
     async def _call(self, begin: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
         # A cancelled request abandons the answer only: what the engine began, it ends.
@@ -139,8 +159,8 @@ class Service:
         return hits
 
     async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
-        """What a search without vectors is answered, in parts, and how many rows that shows; of a `batch`, the list of
-        the lists. Raises when it is too long."""
+        """What a search without vectors, or with them as base64, is answered, in parts, and how many rows that shows; of
+        a `batch`, the list of the lists. Raises when it is too long."""
         now = self._loop.time()
         if self._bridge.outstanding:
             self._crowded = now
@@ -151,6 +171,7 @@ class Service:
             batch=batch,
             max_bytes=limits.MAX_ANSWER_BYTES if batch else sys.maxsize,
             here=now - self._crowded > _ALONE_SECONDS,
+            base64=search.with_embeddings,
             sub_tenant_id=search.sub_tenant_id,
             limit=search.limit,
             ef=search.ef,
@@ -165,8 +186,8 @@ class Service:
             )
         return answer
 
-    async def get(self, selection: Selection, limit: int, with_embeddings: bool) -> Hits:
-        """The first `limit` selected rows in insertion order."""
+    async def get(self, selection: Selection, limit: int, with_embeddings: bool, base64: bool) -> Hits:
+        """The first `limit` selected rows in insertion order; their vectors as base64 text if that is asked for."""
         answer: tuple[Hits, bool] = await self._call(
             self._open_store.begin_get,
             selection.tenant_id,
@@ -175,6 +196,7 @@ class Service:
             chunk_ids=selection.chunk_ids,
             limit=limit,
             with_embeddings=with_embeddings,
+            base64=base64,
         )
         return answer[0]
 

@@ -4,6 +4,7 @@ Each rule names what the document says of it in words alone. Requests that are t
 for the parameters beside a broken body: they may stand in for what it lacks.
 """
 
+import base64
 import json
 from typing import Any
 
@@ -33,6 +34,13 @@ def row(numbers: list[Any], tenant_id: Any) -> list[Any]:
     with np.errstate(over="ignore"):
         zero = not np.array(some, dtype=np.float64).astype(np.float32).any()
     return [1.0, *some[1:]] if zero else some
+
+
+def ones(extents: list[Any], dtype: str, tenant_id: Any) -> dict[str, Any]:
+    """Base64 that has the length which its shape asks for."""
+    shape = [*(1 + int(extent) % 3 for extent in extents[:-1]), dimension(tenant_id)]
+    data = base64.b64encode(np.ones(shape, dtype).tobytes()).decode()
+    return {"data": data, "dtype": dtype, "shape": shape}
 
 
 def no_longer(name: str, value: Any) -> Any:
@@ -100,6 +108,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
                     body[name] = [row(numbers, tenant_id) for numbers in rows]
                 case [*numbers]:
                     body[name] = row(numbers, tenant_id)
+                case {"shape": [*extents]}:
+                    body[name] = ones(extents, body[name]["dtype"], tenant_id)
         case.body = body
     else:
         # Without a JSON body what is required has to be a parameter.
@@ -107,6 +117,6 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         if struct.ONE_NEEDED and not struct.VECTORS and not set(query) & set(struct.ONE_OF):
             query[struct.ONE_OF[0]] = "a"
         if case.media_type == NPY and body is not NOT_SET:
-            ones = np.ones(dimension(query["tenant_id"]), dtype=np.float32)
-            case.body = npy(ones[None] if "embeddings" in field_types(struct) else ones)
+            vector = np.ones(dimension(query["tenant_id"]), dtype=np.float32)
+            case.body = npy(vector[None] if "embeddings" in field_types(struct) else vector)
     case.query = query

@@ -246,7 +246,7 @@ def test_what_is_required_is_missed(schemas: Client, path: str, struct: Any) -> 
 
 def some(kind: dict[str, Any], vectors: bool) -> Any:
     if vectors:
-        return [VECTOR] if kind["items"]["type"] == "array" else VECTOR
+        return [VECTOR] if kind["anyOf"][0]["items"]["type"] == "array" else VECTOR
     return ["a"] if "array" in kind["type"] else "a"
 
 
@@ -269,7 +269,7 @@ def at_the_edge(kind: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
     """Values at and just beyond what a schema allows, and whether it allows them."""
     inner = kind["anyOf"][0] if "anyOf" in kind else kind
     names = inner["type"] if isinstance(inner["type"], list) else [inner["type"]]
-    yield None, "null" in names or "anyOf" in kind
+    yield None, "null" in names or {"type": "null"} in kind.get("anyOf", ())
     if "string" in names:
         yield 1, False
         if "maxLength" in inner:
@@ -278,6 +278,8 @@ def at_the_edge(kind: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
             yield "", inner["minLength"] == 0
         elif "pattern" in inner:
             yield from (("0badcafe", None), ("0BADCAFE", False), ("bad", False))  # type: ignore[misc]
+        elif "enum" in inner:
+            yield from (*((one, True) for one in inner["enum"]), ("other", False), ("", False))
     if "boolean" in names:
         yield from ((True, True), (False, True), (1, False), ("true", False))
     if "integer" in names:

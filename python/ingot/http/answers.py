@@ -34,6 +34,8 @@ _PLACES = ("row", "column", "field", "offset")
 _NUMBERS_A_TURN = 16_384
 # Parts of about a turn each that are written before the event loop gets one.
 _PARTS_A_TURN = 8
+# Bytes of text that are copied in the time in which a number is turned into text.
+_BYTES_A_NUMBER = 64
 # What an item costs besides its vector, in numbers.
 _NUMBERS_AN_ITEM = 32
 # Small answers of a batch are joined up to here.
@@ -92,6 +94,8 @@ def refusal(error: IngotError, request_id: str) -> web.Response:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.allow is not None:
         response.headers["Allow"] = error.allow
+    if error.accept_encoding is not None:
+        response.headers["Accept-Encoding"] = error.accept_encoding
     if error.challenge is not None:
         response.headers["WWW-Authenticate"] = error.challenge
     return response
@@ -127,8 +131,11 @@ def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
 
 async def hits_answer(hits: Hits, *, scored: bool) -> list[bytes]:
     """The list of items of a search (`scored`) or a get, in parts; a long one takes turns with the event loop."""
-    vectors = hits.embeddings
+    vectors, texts = hits.embeddings, hits.base64
     numbers = 1 if vectors is None else vectors.shape[1]
+    if texts:
+        # A text of so many bytes is written as fast as so many numbers.
+        numbers = len(texts[0]) // _BYTES_A_NUMBER
     step = max(1, _NUMBERS_A_TURN // (_NUMBERS_AN_ITEM + numbers))
     source_ids, chunk_ids, metadata = hits.source_ids, hits.chunk_ids, hits.metadata
     scores, distances = (hits.scores.tolist(), hits.distances.tolist()) if scored else ([], [])
@@ -145,7 +152,11 @@ async def hits_answer(hits: Hits, *, scored: bool) -> list[bytes]:
                 "source_id": source_ids[row],
                 "embedding": {
                     "chunk_id": chunk_ids[row],
-                    "embedding": None if some is None else some[row - first],
+                    "embedding": texts[row]
+                    if texts is not None
+                    else None
+                    if some is None
+                    else some[row - first],
                 },
             }
             if scored:

@@ -59,7 +59,7 @@ def _refused(error_code: str, message: str, **places: Any) -> dict[str, Any]:
 
 
 def _row(
-    row: int, metadata: dict[str, Any], embedding: list[float] | None = None, **more: Any
+    row: int, metadata: dict[str, Any], embedding: list[float] | str | None = None, **more: Any
 ) -> dict[str, Any]:
     return {
         "source_id": "article-1",
@@ -90,6 +90,18 @@ EXAMPLES: tuple[Example, ...] = (
         "dry_run",
         "Judged, not stored",
         {"tenant_id": TENANT, "file_id": "article-2", "embeddings": [[0.0, 1.0, 0.0, 0.0]], "dry_run": True},
+        _uploaded("article-2", 1, "d8607922", dry_run=True),
+    ),
+    Example(
+        "insert",
+        "base64",
+        "Vectors as base64",
+        {
+            "tenant_id": TENANT,
+            "file_id": "article-2",
+            "embeddings": {"dtype": "int8", "shape": [1, 4], "data": "AAEAAA=="},
+            "dry_run": True,
+        },
         _uploaded("article-2", 1, "d8607922", dry_run=True),
     ),
     Example(
@@ -176,6 +188,18 @@ EXAMPLES: tuple[Example, ...] = (
         "Rows by their ids, with vectors",
         {"tenant_id": TENANT, "chunk_ids": ["article-1_1"], "output_fields": ["embedding"]},
         [_row(1, _METADATA, _ROWS[1])],
+    ),
+    Example(
+        "get",
+        "base64",
+        "With vectors as base64",
+        {
+            "tenant_id": TENANT,
+            "chunk_ids": ["article-1_0"],
+            "output_fields": ["embedding"],
+            "embedding_format": "base64",
+        },
+        [_row(0, _METADATA, "AACAPwAAAAAAAAAAAAAAAA==")],
     ),
     Example(
         "status",

@@ -54,7 +54,7 @@ class Routes:
             if intake.format == "npy":
                 checks.check_insert(early)
             self._service.admit()
-            body = await intake.read(self._service.body(intake.format, "insert"))
+            body = await intake.read(self._service, "insert")
             request = early
             if intake.format == "json":
                 request = merge(read_envelope(InsertRequest, body.envelope), parameters)
@@ -77,7 +77,7 @@ class Routes:
             if intake.format == "npy":
                 checks.check_search(early)
             self._service.admit()
-            body = await intake.read(self._service.body(intake.format, "search"))
+            body = await intake.read(self._service, "search")
             request = early
             if intake.format == "json":
                 request = merge(read_envelope(SearchRequest, body.envelope), parameters)
@@ -91,7 +91,7 @@ class Routes:
             search = checks.check_search(request)
             if batch:
                 checks.check_batch(search, queries.shape)
-            if not search.with_embeddings:
+            if search.base64 or not search.with_embeddings:
                 parts, x.rows = await self._service.search_json(search, queries, batch=batch)
                 return answers.parts_response(parts, x.request_id)
             found = await self._service.search(search, queries)
@@ -105,8 +105,8 @@ class Routes:
     async def get(self, x: Exchange) -> web.StreamResponse:
         """POST /embeddings/filter-raw-embeddings."""
         request = await self._fields(x, GetRequest)
-        selection, limit, with_embeddings = checks.check_get(request)
-        hits = await self._service.get(selection, limit, with_embeddings)
+        selection, limit, with_embeddings, base64 = checks.check_get(request)
+        hits = await self._service.get(selection, limit, with_embeddings, base64)
         x.rows = len(hits)
         return answers.parts_response(await answers.hits_answer(hits, scored=False), x.request_id)
 
@@ -186,7 +186,7 @@ class Routes:
         if not has_body(x.request):
             return early
         with Intake(self._gate, x, ("json",)) as intake:
-            body = await intake.read(self._service.body("json", "search"))
+            body = await intake.read(self._service, "search")
         request = merge(read_envelope(struct, body.envelope), parameters)
         x.name_tenant(request.tenant_id)
         return request

@@ -24,6 +24,7 @@ from ingot.schemas.fields import json_type, refuse_type
 from ingot.schemas.ids import check_chunk_ids, check_source_id, check_tenant_ids
 from ingot.schemas.metadata import check_metadata, metadata_file_id
 from ingot.schemas.requests import (
+    EMBEDDING_FORMATS,
     OUTPUT_FIELDS,
     PAGE_LIMIT,
     SEARCH_LIMIT,
@@ -64,9 +65,11 @@ def check_present(request: Any) -> None:
             _limit(request.limit, SEARCH_LIMIT)
             _ef(request.ef)
             _with_embeddings(request.output_fields)
+            _base64(request.embedding_format)
         case GetRequest():
             _limit(request.limit, PAGE_LIMIT)
             _with_embeddings(request.output_fields)
+            _base64(request.embedding_format)
 
 
 def check_tenant(request: Any) -> str:
@@ -154,12 +157,6 @@ def check_matrix(embeddings: Raw, rows: int | None) -> None:
                 "this server yet: send the matrix form, one request a source",
                 field="embeddings",
             )
-    elif isinstance(value, dict) and {"data", "dtype", "shape"} & value.keys():
-        raise WrongType(
-            "`embeddings`: base64 vectors are not offered by this server yet: send a list of vectors, or a .npy array "
-            "with Content-Type: application/x-npy",
-            field="embeddings",
-        )
     raise WrongType(
         f"`embeddings`: expected an array of arrays of numbers, got {_element(value)}",
         field="embeddings",
@@ -199,11 +196,6 @@ def _refuse_query(field: str, text: bytes, element: str) -> NoReturn:
     value = msgspec.json.decode(text)
     if value == []:
         raise EmptyEmbeddings(f"`{field}` is empty: send at least one {element}", field=field)
-    if isinstance(value, dict) and {"data", "dtype", "shape"} & value.keys():
-        raise WrongType(
-            f"`{field}`: base64 vectors are not offered by this server yet: send a list of {element}s",
-            field=field,
-        )
     refuse_type(field, None, json_type(value))
 
 
@@ -217,6 +209,7 @@ class Search(NamedTuple):
     exact: bool
     score_threshold: float | None
     with_embeddings: bool
+    base64: bool
 
 
 def check_search(request: SearchRequest) -> Search:
@@ -233,6 +226,7 @@ def check_search(request: SearchRequest) -> Search:
         request.exact is True,
         threshold,
         _with_embeddings(request.output_fields),
+        _base64(request.embedding_format),
     )
 
 
@@ -280,9 +274,14 @@ def _selection(request: GetRequest | DeleteRequest) -> Selection:
     )
 
 
-def check_get(request: GetRequest) -> tuple[Selection, int, bool]:
-    """The rows, how many of them, and whether with their vectors."""
-    return _selection(request), _limit(request.limit, PAGE_LIMIT), _with_embeddings(request.output_fields)
+def check_get(request: GetRequest) -> tuple[Selection, int, bool, bool]:
+    """The rows, how many of them, whether with their vectors, and whether as base64."""
+    return (
+        _selection(request),
+        _limit(request.limit, PAGE_LIMIT),
+        _with_embeddings(request.output_fields),
+        _base64(request.embedding_format),
+    )
 
 
 def check_delete(request: DeleteRequest) -> Selection:
@@ -347,3 +346,12 @@ def _with_embeddings(output_fields: list[str] | None) -> bool:
             shown = name[:100].encode(errors="backslashreplace").decode()
             raise UnknownField(f"`output_fields` names `{shown}`{hint}", field="output_fields")
     return output_fields is not None and "embedding" in output_fields
+
+
+def _base64(embedding_format: str | None) -> bool:
+    if embedding_format is not None and embedding_format not in EMBEDDING_FORMATS:
+        expected = " or ".join(f"'{name}'" for name in EMBEDDING_FORMATS)
+        raise WrongType(
+            f"`embedding_format`: expected {expected}", field="embedding_format", expected=expected
+        )
+    return embedding_format == "base64"

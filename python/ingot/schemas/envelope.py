@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from ingot import limits
-from ingot.errors import BodyTooLarge, MalformedJson, WrongType
+from ingot.errors import MalformedJson, WrongType
 from ingot.schemas.fields import convert, field_types, json_type, refuse_unknown
 
 __all__ = ["read_envelope"]
@@ -30,11 +29,6 @@ _WHITE = " \t\r\n"
 
 def read_envelope(struct: type[T], text: bytes) -> T:
     """`text` as a `struct`; raises the error that names the field when it is none."""
-    if len(text) > limits.MAX_ENVELOPE:
-        raise BodyTooLarge(
-            f"the body without its vectors is {len(text)} bytes, at most {limits.MAX_ENVELOPE} are allowed",
-            limit=limits.MAX_ENVELOPE,
-        )
     try:
         request: T = _decoder(struct).decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -10,11 +10,13 @@ from msgspec import Meta, Raw
 from ingot import limits
 
 __all__ = [
+    "EMBEDDING_FORMATS",
     "OUTPUT_FIELDS",
     "ChunkIds",
     "Crc32c",
     "DryRun",
     "Ef",
+    "EmbeddingFormat",
     "Exact",
     "FileId",
     "FileIds",
@@ -34,6 +36,8 @@ __all__ = [
 
 #: What `output_fields` may name; everything but `embedding` always comes.
 OUTPUT_FIELDS = ("chunk_id", "source_id", "embedding", "score", "distance", "metadata")
+#: What `embedding_format` may be.
+EMBEDDING_FORMATS = ("list", "base64")
 
 # No character of Unicode's category Cc.
 _NO_CONTROL = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
@@ -54,6 +58,36 @@ VECTOR: dict[str, Any] = {
     "minItems": 1,
     "maxItems": limits.MAX_COLUMNS,
 }
+
+
+def _binary(*shape: int) -> dict[str, Any]:
+    """Numbers as base64, in an array of at most this shape."""
+    return {
+        "type": "object",
+        "title": "base64",
+        "properties": {
+            "data": {
+                "type": "string",
+                "contentEncoding": "base64",
+                "description": "The little-endian numbers, row by row (RFC 4648, section 4: padded, no white space).",
+            },
+            "dtype": {"type": "string", "enum": ["float32", "float16", "int8"]},
+            "shape": {
+                "type": "array",
+                "prefixItems": [{"type": "integer", "minimum": 1, "maximum": most} for most in shape],
+                "minItems": len(shape),
+                "maxItems": len(shape),
+            },
+        },
+        "required": ["data", "dtype", "shape"],
+        "additionalProperties": False,
+    }
+
+
+def _rows(most: int) -> list[dict[str, Any]]:
+    """Rows as lists of numbers, or as base64."""
+    listed = {"type": "array", "title": "list", "items": VECTOR, "minItems": 1, "maxItems": most}
+    return [listed, _binary(most, limits.MAX_COLUMNS)]
 
 
 def _said(description: str, **schema: Any) -> Meta:
@@ -117,17 +151,14 @@ Matrix = Annotated[
     _said(
         f"The vectors: 1 to {limits.MAX_ROWS} rows of the same 1 to {limits.MAX_COLUMNS} numbers, each finite as "
         "float32; in a cosine tenant no row is all zero.",
-        type="array",
-        items=VECTOR,
-        minItems=1,
-        maxItems=limits.MAX_ROWS,
+        anyOf=_rows(limits.MAX_ROWS),
     ),
 ]
 Query = Annotated[
     Raw,
     _said(
         "The vector whose nearest rows are looked for, of the tenant's dimension; in a cosine tenant not all zero.",
-        **VECTOR,
+        anyOf=[{"title": "list", **VECTOR}, _binary(limits.MAX_COLUMNS)],
     ),
 ]
 Queries = Annotated[
@@ -135,10 +166,7 @@ Queries = Annotated[
     _said(
         f"In the place of `query_embedding`, 1 to {limits.MAX_QUERIES} vectors of the tenant's dimension; the answer "
         "is a list of lists, in query order.",
-        type="array",
-        items=VECTOR,
-        minItems=1,
-        maxItems=limits.MAX_QUERIES,
+        anyOf=_rows(limits.MAX_QUERIES),
     ),
 ]
 Metadata = Annotated[
@@ -196,4 +224,12 @@ ScoreThreshold = Annotated[float, _said("Rows of a lower score are left out.")]
 OutputFields = Annotated[
     list[Annotated[str, _each(enum=list(OUTPUT_FIELDS))]],
     _said("`embedding` has the vectors answered; everything else always comes."),
+]
+EmbeddingFormat = Annotated[
+    str,
+    _said(
+        "How `embedding` is answered: as a list of numbers, or as base64 of their float32 little-endian bytes.",
+        enum=list(EMBEDDING_FORMATS),
+        default="list",
+    ),
 ]

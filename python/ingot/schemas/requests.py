@@ -63,7 +63,6 @@ class SearchRequest(Request):
     ONE_NEEDED = True
     LATER = {
         "filter_expr": f"{_NO_FILTERS}: leave `filter_expr` out and filter the answers",
-        "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 
     query_embedding: kinds.Query = Raw()
@@ -73,6 +72,7 @@ class SearchRequest(Request):
     exact: kinds.Exact | None = None
     ef: kinds.Ef | None = None
     score_threshold: kinds.ScoreThreshold | None = None
+    embedding_format: kinds.EmbeddingFormat | None = None
 
 
 class GetRequest(Request):
@@ -81,7 +81,6 @@ class GetRequest(Request):
     LATER = {
         "filter_expr": f"{_NO_FILTERS}: select by `source_id` or `chunk_ids`",
         "cursor": "cursors are not offered by this server yet: raise `limit` (1..10000), or select by `source_id`",
-        "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
     }
 
     ONE_OF = ("source_id", "chunk_ids")
@@ -90,6 +89,7 @@ class GetRequest(Request):
     chunk_ids: kinds.ChunkIds | None = None
     output_fields: kinds.OutputFields | None = None
     limit: kinds.PageLimit | None = None
+    embedding_format: kinds.EmbeddingFormat | None = None
 
 
 class DeleteRequest(Request):
@@ -127,6 +127,7 @@ class StatsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 OUTPUT_FIELDS = kinds.OUTPUT_FIELDS
+EMBEDDING_FORMATS = kinds.EMBEDDING_FORMATS
 
 #: The default and the largest `limit` of a search and of a get.
 SEARCH_LIMIT = (limits.DEFAULT_SEARCH_LIMIT, limits.MAX_SEARCH_LIMIT)

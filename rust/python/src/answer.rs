@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use ingot_engine::body::base64;
 use ingot_engine::error::Result;
 use ingot_engine::exact;
 use ingot_engine::tenant::{Hit, Hits};
@@ -17,10 +18,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The list of what a query found; for a `batch` the list of these lists. `None` when it is longer than `most`
-    /// bytes.
-    pub fn write(found: &[Hits], batch: bool, most: usize) -> Result<Option<Self>> {
-        let mut text = Text { parts: Vec::new(), last: Vec::new(), left: most };
+    /// The list of what a query found; for a `batch` the list of these lists. `vectors`: with them, as base64. `None`
+    /// when it is longer than `most` bytes.
+    pub fn write(found: &[Hits], batch: bool, vectors: bool, most: usize) -> Result<Option<Self>> {
+        let mut text = Text { parts: Vec::new(), last: Vec::new(), vectors, left: most };
         if batch {
             text.last.push(b'[');
         }
@@ -51,6 +52,7 @@ impl Answer {
 struct Text {
     parts: Vec<Vec<u8>>,
     last: Vec<u8>,
+    vectors: bool,
     /// Bytes that may still come; 0 when there were more.
     left: usize,
 }
@@ -66,11 +68,18 @@ impl Text {
         quote(out, hit.source_id);
         out.extend_from_slice(b",\"embedding\":{\"chunk_id\":");
         quote(out, &hit.chunk_id);
+        out.extend_from_slice(b",\"embedding\":");
+        if self.vectors {
+            out.push(b'"');
+            base64::encode(bytemuck::cast_slice(hit.vector), out);
+            out.push(b'"');
+        } else {
+            out.extend_from_slice(b"null");
+        }
         // As doubles: the shortest text of a float32 is not always the one that a double rounds back from. Writing to
         // memory cannot fail.
         let (score, distance) = (f64::from(exact::score(metric, hit.distance)), f64::from(hit.distance));
-        let _ =
-            write!(out, ",\"embedding\":null}},\"score\":{score:?},\"distance\":{distance:?},\"metadata\":");
+        let _ = write!(out, "}},\"score\":{score:?},\"distance\":{distance:?},\"metadata\":");
         out.extend_from_slice(hit.metadata.unwrap_or(b"{}"));
         out.push(b'}');
         self.left = self.left.saturating_sub(out.len() - before);

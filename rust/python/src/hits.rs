@@ -1,5 +1,6 @@
 //! What a search or a get found, as columns. Gathered without the GIL; Python objects are made when asked for.
 
+use ingot_engine::body::base64;
 use ingot_engine::error::Result;
 use ingot_engine::exact;
 use ingot_engine::tenant;
@@ -17,6 +18,8 @@ pub struct Hits {
     scores: Vec<f32>,
     /// Row by row; `None` when not asked for.
     vectors: Option<Vec<f32>>,
+    /// The same as base64 text of its bytes, in the place of `vectors`.
+    texts: Option<Vec<String>>,
     dimension: usize,
 }
 
@@ -31,6 +34,7 @@ impl Hits {
             distances: Vec::new(),
             scores: Vec::new(),
             vectors: with_embeddings.then(Vec::new),
+            texts: None,
             dimension: hits.tenant().dimension().map_or(0, ingot_engine::vector::Dimension::get),
         };
         hits.each(&mut |hit| {
@@ -47,6 +51,21 @@ impl Hits {
             Ok(())
         })?;
         Ok(gathered)
+    }
+}
+
+impl Hits {
+    /// The same with vectors as base64; nothing has distances.
+    pub fn gather_base64(hits: &tenant::Hits) -> Result<Self> {
+        let mut texts = Vec::with_capacity(hits.len());
+        hits.each(&mut |hit| {
+            let mut text = Vec::new();
+            base64::encode(bytemuck::cast_slice(hit.vector), &mut text);
+            // It is ASCII.
+            texts.push(String::from_utf8(text).unwrap_or_default());
+            Ok(())
+        })?;
+        Ok(Self { texts: Some(texts), ..Self::gather(hits, false, false)? })
     }
 }
 
@@ -86,6 +105,11 @@ impl Hits {
     fn embeddings<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray2<f32>>>> {
         let Some(vectors) = &self.vectors else { return Ok(None) };
         PyArray1::from_slice(py, vectors).reshape([self.chunk_ids.len(), self.dimension]).map(Some)
+    }
+
+    #[getter]
+    fn base64<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        self.texts.as_ref().map(|texts| PyList::new(py, texts)).transpose()
     }
 
     fn __repr__(&self) -> String {

@@ -279,7 +279,7 @@ impl Store {
         Ok(())
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, here=false, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None))]
+    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, here=false, base64=false, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_search_json(
         &self,
@@ -291,6 +291,7 @@ impl Store {
         batch: bool,
         max_bytes: usize,
         here: bool,
+        base64: bool,
         sub_tenant_id: Option<String>,
         limit: usize,
         ef: Option<usize>,
@@ -301,7 +302,7 @@ impl Store {
         let search = search_of(limit, ef, exact, score_threshold);
         let completions = completions.clone();
         let query = Batch { tenant_id, sub_tenant: sub_tenant_id, queries, search };
-        let write = move |found: Vec<_>| Answer::write(&found, batch, max_bytes);
+        let write = move |found: Vec<_>| Answer::write(&found, batch, base64, max_bytes);
         let completion = Box::new(move |written| {
             report(&completions, token, written, |py, answer: Option<Answer>| {
                 let Some(answer) = answer else { return Ok(None) };
@@ -332,7 +333,7 @@ impl Store {
         })
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false))]
+    #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false, base64=false))]
     #[allow(clippy::too_many_arguments)]
     fn begin_get(
         &self,
@@ -344,13 +345,19 @@ impl Store {
         chunk_ids: Option<Vec<String>>,
         limit: usize,
         with_embeddings: bool,
+        base64: bool,
     ) -> PyResult<()> {
         let selector = selector(source_id, chunk_ids)?;
         let completions = completions.clone();
         self.store.begin_read(move |store| {
             let found = store.get(&tenant_id, sub_tenant_id.as_deref(), selector.as_ref(), limit);
-            let gathered =
-                found.and_then(|(hits, more)| Ok((Hits::gather(&hits, false, with_embeddings)?, more)));
+            let gathered = found.and_then(|(hits, more)| {
+                let hits = match base64 && with_embeddings {
+                    true => Hits::gather_base64(&hits)?,
+                    false => Hits::gather(&hits, false, with_embeddings)?,
+                };
+                Ok((hits, more))
+            });
             report(&completions, token, gathered, |py, (hits, more)| Ok((Py::new(py, hits)?, more)));
         });
         Ok(())

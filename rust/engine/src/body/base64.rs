@@ -160,12 +160,7 @@ pub fn encode(bytes: &[u8], text: &mut Vec<u8>) {
         }
         [one, two] => {
             let value = u32::from_be_bytes([0, one, two, 0]);
-            text.extend_from_slice(&[
-                character(value, 0),
-                character(value, 1),
-                character(value, 2),
-                b'=',
-            ]);
+            text.extend_from_slice(&[character(value, 0), character(value, 1), character(value, 2), b'=']);
         }
         _ => {}
     }

@@ -120,7 +120,7 @@ fn bytes_behind_the_end_are_refused() {
         for behind in [&b"\0"[..], b"garbage behind", &[0xff; 40]] {
             let packed = [pack(&text(1000)), behind.to_vec()].concat();
             let reason = reason(encoding, &packed);
-            let partly = behind.len() == 1 && encoding != Encoding::Deflate;
+            let partly = behind.len() == 1 && encoding == Encoding::Gzip;
             assert_eq!(reason, if partly { "it ends too early" } else { BEHIND }, "{encoding:?}");
         }
     }
