@@ -166,7 +166,7 @@ class BodyReader:
         earlier chunk as soon as it is known. An encoded one lies there until `when_drained` or `finish`."""
     def when_drained(self, completions: Completions, token: int) -> None:
         """Completes with None when everything fed so far is parsed, or with the error found. Of an encoded body a
-        MiB is unpacked, and then asked again whether it is `parsed`: what is held can be counted before there is more."""
+        MiB is unpacked: look at `unpacked` and `parsed`, and call it again."""
     def finish(self, completions: Completions, token: int) -> None:
         """Completes with the `Body`, or with the error found."""
     def read(self, *chunks: bytes) -> Body:

@@ -28,7 +28,7 @@ _ALONE_SECONDS = 0.01
 class BodyFeed:
     """One body on its way into the native reader."""
 
-    __slots__ = ("_bridge", "_reader")
+    __slots__ = ("_bridge", "_reader", "encoded")
 
     def __init__(
         self,
@@ -159,8 +159,8 @@ class Service:
         return hits
 
     async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
-        """What a search without vectors, or with them as base64, is answered, in parts, and how many rows that shows; of
-        a `batch`, the list of the lists. Raises when it is too long."""
+        """What a search without vectors, or with them as base64, is answered, in parts, and how many rows that shows;
+        of a `batch`, the list of the lists. Raises when it is too long."""
         now = self._loop.time()
         if self._bridge.outstanding:
             self._crowded = now

@@ -167,7 +167,7 @@ def test_vectors_are_answered_in_the_format_asked_for(client: Client, tenant: st
         assert client.post(path, {**asked, **fields, "embedding_format": "list"}).ok() == lists
         texts = client.post(path, {**asked, **fields, "embedding_format": "base64"}).ok()
         if fields is batch:
-            lists, texts = sum(lists, []), sum(texts, [])
+            lists, texts = [*itertools.chain(*lists)], [*itertools.chain(*texts)]
         assert len(lists) == len(texts) > 0
         for one, other in zip(lists, texts, strict=True):
             numbers = decoded(other["embedding"].pop("embedding"))
@@ -212,7 +212,7 @@ def bodies(
     """The same rows in every form: body, content type, parameters."""
     fields = {"tenant_id": tenant, "crc32c": crc32c}
     forms: dict[str, Any] = {"list": array.tolist(), **{dtype: binary(array, dtype) for dtype in DTYPES}}
-    found = {
+    found: dict[str, tuple[bytes, str, dict[str, str]]] = {
         name: (json.dumps({**fields, "embeddings": form}).encode(), JSON, {}) for name, form in forms.items()
     }
     for order, kind in itertools.product("<>", ("f2", "f4", "f8", "i1", "i2", "i4", "i8")):
@@ -243,5 +243,5 @@ def test_the_digest_is_that_of_the_rows_as_stored_whatever_the_form(client: Clie
 def test_an_unsigned_array_has_the_digest_of_its_rows(client: Client, tenant: str) -> None:
     for kind in ("u1", "<u2", ">u4", "u8"):
         array = np.arange(1, 13).reshape(3, 4).astype(kind)
-        query = {"crc32c": digest(array.astype(np.float32)), "document_metadata": '{"kind": "%s"}' % kind}
+        query = {"crc32c": digest(array.astype(np.float32)), "document_metadata": json.dumps({"kind": kind})}
         assert client.insert_npy(tenant, array, **query).ok()["insert_count"] == 3

@@ -108,9 +108,10 @@ class IntakeGate:
         """Bytes of bodies that are held."""
         return self._in_flight
 
-    def take(self, size: int) -> None:
-        """Counts bytes in; raises `Overloaded` when they do not fit. One body alone always fits."""
-        if self._in_flight and self._in_flight + size > self.settings.bytes_in_flight:
+    def take(self, size: int, held: int = 0) -> None:
+        """Counts bytes in, of a body of which so many are `held` already; raises `Overloaded` when they do not fit. One
+        body alone always fits."""
+        if self._in_flight > held and self._in_flight + size > self.settings.bytes_in_flight:
             raise Overloaded(
                 # Not how many are held: they may be those of another tenant.
                 f"uploads in progress fill the {self.settings.bytes_in_flight} bytes that are held at a time: "
@@ -204,7 +205,7 @@ class Intake:
         limit = self._gate.settings.body_limit
         if received > limit:
             raise BodyTooLarge(f"the body is over {limit} bytes: send several uploads", limit=limit)
-        self._gate.take(received - self._taken)
+        self._gate.take(received - self._taken, self._taken)
         self._taken = received
 
 

@@ -29,7 +29,8 @@ A self-hosted store for embeddings.
 `document_metadata` as JSON text), but for the vectors; the same field with two different values is 422
 `CONFLICTING_FIELDS`. `null` is as good as absent. Unknown fields are 422 `UNKNOWN_FIELD` with the nearest known name.
 
-**Bodies** may be packed: `Content-Encoding: gzip`, `deflate` or `zstd`, one of them. What they unpack to counts against the limit.
+**Bodies** may be packed: `Content-Encoding: gzip`, `deflate` or `zstd`, one of them. What they unpack to counts against
+the limit.
 
 **Answers** only gain fields: ignore those that you do not know. Every one has a header `X-Request-Id`; send your own
 (1 to {MAX_REQUEST_ID} visible ASCII characters) and it is kept. `HEAD` works wherever `GET` does.

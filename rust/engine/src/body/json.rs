@@ -432,7 +432,13 @@ impl JsonReader {
                     }
                     Next::Wrong(reason) => return Err(self.malformed(at, reason)),
                 },
-                (_, b' ' | b'\t' | b'\n' | b'\r') => {}
+                (_, b' ' | b'\t' | b'\n' | b'\r') => {
+                    // At a stroke: there may be much of it, packed into little.
+                    at += input[at + 1..]
+                        .iter()
+                        .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+                        .count();
+                }
                 (InRow::First | InRow::Behind, b']') => {
                     self.intake.end(self.row_field())?;
                     self.at = At::Behind;
