@@ -281,7 +281,7 @@ def test_the_limit_is_that_of_what_comes_out(start: Start) -> None:
 def test_what_comes_out_counts_against_the_budget(start: Start) -> None:
     """One body alone always fits; beside another what it unpacks to must."""
     client = Client(start("--bytes-in-flight", "8MiB").port)
-    packed = gzip.compress(upload("t") + b" " * (16 * MiB))
+    packed = gzip.compress(upload("t") + b" " * (12 * MiB))
     headers = {"Content-Encoding": "gzip"}
     client.post(INSERT, packed, headers=headers).ok()
     with client.connect() as sock:
