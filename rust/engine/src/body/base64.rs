@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded_wherever_it_is_cut() {
-        let bytes: Vec<u8> = (0..300_u32).map(|index| (index * 151 >> 2) as u8).collect();
+        let bytes: Vec<u8> = (0..300_u32).map(|index| ((index * 151) >> 2) as u8).collect();
         for length in 0..200 {
             let mut text = Vec::new();
             encode(&bytes[..length], &mut text);

@@ -192,7 +192,7 @@ const BEHIND: &str = "bytes follow its end";
 
 /// RFC 1950, section 2.2: method 8, a window of at most 32 KiB, and a check of both bytes.
 const fn has_zlib_header(cmf: u8, flags: u8) -> bool {
-    cmf & 0x0f == 8 && cmf >> 4 <= 7 && (cmf as u16 * 256 + flags as u16) % 31 == 0
+    cmf & 0x0f == 8 && cmf >> 4 <= 7 && (cmf as u16 * 256 + flags as u16).is_multiple_of(31)
 }
 
 fn gzip() -> Box<Decompress> {
