@@ -176,6 +176,7 @@ fn a_bomb_ends_at_the_limit() {
         let mut unpacker = Unpacker::new(encoding, 1 << 20).unwrap();
         let mut rest = packed.as_slice();
         let error = loop {
+            assert!(!rest.is_empty() || unpacker.pending(), "all of it came out");
             match unpacker.step(rest) {
                 Ok((taken, _)) => rest = &rest[taken..],
                 Err(error) => break error,
