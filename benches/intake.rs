@@ -5,7 +5,7 @@
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use ingot_engine::body::{JsonReader, NpyReader, Purpose};
+use ingot_engine::body::{JsonReader, NpyReader, Purpose, base64};
 use ingot_engine::format::checksum::crc32c;
 use ingot_engine::format::draft::{DraftBatch, DraftBody};
 use ingot_engine::validate;
@@ -77,6 +77,33 @@ fn read_npy(bencher: Bencher, dimension: usize) {
         let mut reader = NpyReader::new(Purpose::Insert);
         body.chunks(CHUNK).for_each(|chunk| reader.push(black_box(chunk)).unwrap());
         reader.finish().unwrap()
+    });
+}
+
+/// `{"data"}` first or last: what comes before its shape has to be kept.
+#[divan::bench(args = [(384, false), (3024, false), (3024, true)])]
+fn read_base64(bencher: Bencher, (dimension, data_first): (usize, bool)) {
+    let bytes: Vec<u8> = numbers(ROWS * dimension).iter().flat_map(|number| number.to_le_bytes()).collect();
+    let mut data = b"\"data\":\"".to_vec();
+    base64::encode(&bytes, &mut data);
+    data.push(b'"');
+    let rest = format!("\"dtype\":\"float32\",\"shape\":[{ROWS},{dimension}]").into_bytes();
+    let keys = if data_first { [data, rest] } else { [rest, data] };
+    let body = [b"{\"embeddings\":{", keys.join(&b',').as_slice(), b"}}"].concat();
+    bencher.counter(BytesCount::new(body.len())).bench_local(|| {
+        let mut reader = JsonReader::new(Purpose::Insert);
+        body.chunks(CHUNK).for_each(|chunk| reader.push(black_box(chunk)).unwrap());
+        reader.finish().unwrap()
+    });
+}
+
+#[divan::bench(args = [3024])]
+fn write_base64(bencher: Bencher, dimension: usize) {
+    let numbers = numbers(ROWS * dimension);
+    let mut text = Vec::new();
+    bencher.counter(BytesCount::new(numbers.len() * 4)).bench_local(|| {
+        text.clear();
+        base64::encode(black_box(bytemuck::cast_slice(&numbers)), &mut text);
     });
 }
 

@@ -130,7 +130,8 @@ class Body:
     @property
     def envelope(self) -> bytes:
         """The JSON text with every array of numbers at a known path replaced by the number of its row
-        (`{"tenant_id": "t", "embeddings": [0, 1, 2]}`); `b"{}"` for npy."""
+        (`{"tenant_id": "t", "embeddings": [0, 1, 2]}`), and a binary form by what its rows as lists would leave;
+        `b"{}"` for npy."""
     @property
     def rows(self) -> Rows | None:
         """All the arrays of numbers in the order of the body; None when there was none."""
@@ -144,15 +145,30 @@ class BodyReader:
 
     `format`: "json" or "npy". `purpose` names the limits and the known paths of number arrays: "insert"
     (`embeddings[*]`, `embeddings[*].embeddings[*].embedding`, `embeddings.<chunk id>`) or "search"
-    (`query_embedding`, `query_embeddings[*]`, and `embeddings` for the first-age search).
+    (`query_embedding`, `query_embeddings[*]`, and `embeddings` for the first-age search). In the place of such an array
+    may stand `{"data", "dtype", "shape"}`, with its bytes as base64. `encoding` is undone first; what it unpacks to may
+    be `limit` bytes.
     """
 
-    def __new__(cls, format: Literal["json", "npy"], purpose: Literal["insert", "search"]) -> BodyReader: ...
+    def __new__(
+        cls,
+        format: Literal["json", "npy"],
+        purpose: Literal["insert", "search"],
+        encoding: Literal["gzip", "deflate", "zstd"] | None = None,
+        limit: int = ...,
+    ) -> BodyReader: ...
+    @property
+    def unpacked(self) -> int:
+        """Bytes unpacked so far; 0 for a body without an encoding."""
+    @property
+    def parsed(self) -> bool:
+        """Whether everything fed so far is parsed."""
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over and returns at once with the bytes not parsed yet. Raises the error of an
-        earlier chunk as soon as it is known."""
+        earlier chunk as soon as it is known. An encoded one lies there until `when_drained` or `finish`."""
     def when_drained(self, completions: Completions, token: int) -> None:
-        """Completes with None when everything fed so far is parsed, or with the error found."""
+        """Completes with None when everything fed so far is parsed, or with the error found. Of an encoded body a
+        MiB is unpacked: look at `unpacked` and `parsed`, and call it again."""
     def finish(self, completions: Completions, token: int) -> None:
         """Completes with the `Body`, or with the error found."""
     def read(self, *chunks: bytes) -> Body:
@@ -268,6 +284,7 @@ class Store:
         batch: bool,
         max_bytes: int,
         here: bool = False,
+        vectors: Literal["none", "list", "base64"] = "none",
         sub_tenant_id: str | None = None,
         limit: int = 10,
         ef: int | None = None,
@@ -301,19 +318,6 @@ class Store:
         filter: str | None = None,
     ) -> int:
         """Rows deleted, durably. Exactly one selector."""
-    def begin_get(
-        self,
-        completions: Completions,
-        token: int,
-        tenant_id: str,
-        *,
-        sub_tenant_id: str | None = None,
-        source_id: str | None = None,
-        chunk_ids: Sequence[str] | None = None,
-        limit: int = 100,
-        with_embeddings: bool = False,
-        filter: str | None = None,
-    ) -> None: ...
     def begin_page_json(
         self,
         completions: Completions,
@@ -326,7 +330,7 @@ class Store:
         chunk_ids: Sequence[str] | None = None,
         filter: str | None = None,
         limit: int = 100,
-        with_embeddings: bool = False,
+        vectors: Literal["none", "list", "base64"] = "none",
         cursor: str | None = None,
     ) -> None:
         """Completes with one page of rows in insertion order: the JSON text of their list in parts, the number of rows
@@ -427,6 +431,7 @@ class Tenants:
         among: Sequence[str] | None = None,
         cursor: str | None = None,
     ) -> None: ...
+
 def check_filter(text: str) -> None:
     """Raises `FilterSyntax` unless `text` is a filter."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from ingot.errors import (
     AlreadyExists,
+    BodyTooLarge,
     Closed,
     ConflictingFields,
     CorruptData,
@@ -24,9 +25,11 @@ from ingot.errors import (
     Interrupted,
     InvalidId,
     InvalidLimit,
+    MalformedBody,
     MalformedJson,
     MalformedNpy,
     MetadataTooLarge,
+    MissingField,
     NonFiniteValue,
     NotFound,
     OutcomeUnknown,
@@ -38,6 +41,7 @@ from ingot.errors import (
     TenantSettingsDiffer,
     TooManyColumns,
     TooManyRows,
+    UnknownField,
     WrongType,
     ZeroVector,
 )
@@ -91,6 +95,36 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
         lambda f: f"`{f['field']}`: {_where({**f, 'field': None})}expected {f['expected']}, got {f['got']}",
     ),
     "MalformedJson": (MalformedJson, lambda f: f"not valid JSON at byte {f['offset']}: {f['reason']}"),
+    "MalformedEncoding": (MalformedBody, lambda f: f"the body is not valid {f['encoding']}: {f['reason']}"),
+    "MalformedBase64": (
+        MalformedBody,
+        lambda f: f"`{f['field']}`: not base64 at byte {f['offset']} of the body: {f['reason']}",
+    ),
+    "BodyTooLarge": (
+        BodyTooLarge,
+        lambda f: f"the body unpacks to more than {f['limit']} bytes: send several uploads",
+    ),
+    "EnvelopeTooLarge": (
+        BodyTooLarge,
+        lambda f: f"the body without its vectors is over {f['limit']} bytes",
+    ),
+    "MissingField": (
+        MissingField,
+        lambda f: f"`{f['field']}` is missing: vectors as base64 have `data`, `dtype` and `shape`",
+    ),
+    "UnknownField": (
+        UnknownField,
+        lambda f: (
+            f"unknown field `{f['field']}`: vectors as base64 have `data`, `dtype` and `shape`, which are no chunk ids"
+        ),
+    ),
+    "DataLength": (
+        ConflictingFields,
+        lambda f: (
+            f"`{f['field']}` has {'more' if f['got'] > f['expected'] else f['got']} bytes"
+            f"{' than' if f['got'] > f['expected'] else ', not'} the {f['expected']} that `dtype` and `shape` ask for"
+        ),
+    ),
     "DuplicateField": (MalformedJson, lambda f: f"the field `{f['field']}` appears twice"),
     "MalformedNpy": (MalformedNpy, lambda f: f"not a .npy array that can be stored: {f['reason']}"),
     "InvalidId": (InvalidId, lambda f: f"{place(f.get('row'))}`{f['field']}` {f['reason']}"),

@@ -5,7 +5,7 @@
     │   ├── MalformedError               400: MalformedJson MalformedNpy MalformedBody
     │   ├── ValueRefused                 400: NonFiniteValue ZeroVector DimensionMismatch InvalidId
     │   │                                     InvalidLimit DigestMismatch FilterSyntax DuplicateChunkId
-    │   ├── ShapeError                   422: MissingField UnknownField NotOffered WrongType ConflictingFields
+    │   ├── ShapeError                   422: MissingField UnknownField WrongType ConflictingFields
     │   │                                     RaggedRows EmptyEmbeddings TooManyRows TooManyColumns
     │   └── RequestRefused               4xx: Unauthenticated Forbidden MethodNotAllowed BodyTimeout BodyTooLarge
     │                                         MetadataTooLarge UriTooLong UnsupportedMediaType HeadersTooLarge
@@ -45,6 +45,7 @@ class IngotError(Exception):
     limit: int | None = None
     value: str | None = None
     reason: str | None = None
+    encoding: str | None = None
     source_id: str | None = None
     metric: str | None = None
     dimension: int | None = None
@@ -54,6 +55,7 @@ class IngotError(Exception):
     retry_after: int | None = None
     allow: str | None = None
     challenge: str | None = None
+    accept_encoding: str | None = None
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -164,10 +166,6 @@ class UnknownField(ShapeError):
     error_code = "UNKNOWN_FIELD"
 
 
-class NotOffered(UnknownField):
-    """A part of the contract that this version does not offer yet."""
-
-
 class WrongType(ShapeError):
     """A value of another type than `expected`."""
 
@@ -254,7 +252,7 @@ class UriTooLong(RequestRefused):
 
 
 class UnsupportedMediaType(RequestRefused):
-    """A content type or content encoding that is not understood."""
+    """A content type or content encoding that is not understood; `accept_encoding` lists those that are."""
 
     status = 415
     error_code = "UNSUPPORTED_MEDIA_TYPE"

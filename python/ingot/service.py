@@ -14,7 +14,7 @@ from ingot import _native, limits
 from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, TenantStats
 from ingot.completions import CompletionBridge
 from ingot.errors import Draining, InvalidLimit, Starting, TooManyRows
-from ingot.schemas.checks import Insertion, Search, Selection
+from ingot.schemas.checks import Insertion, Search, Selection, VectorFormat
 
 __all__ = [
     "Body",
@@ -30,6 +30,7 @@ __all__ = [
 
 Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
+Encoding = Literal["gzip", "deflate", "zstd"]
 
 # A client that had the engine to itself for so long is alone: its searches need not change threads.
 _ALONE_SECONDS = 0.01
@@ -38,11 +39,20 @@ _ALONE_SECONDS = 0.01
 class BodyFeed:
     """One body on its way into the native reader."""
 
-    __slots__ = ("_bridge", "_reader")
+    __slots__ = ("_bridge", "_reader", "encoded")
 
-    def __init__(self, bridge: CompletionBridge, format: Format, purpose: Purpose) -> None:
+    def __init__(
+        self,
+        bridge: CompletionBridge,
+        format: Format,
+        purpose: Purpose,
+        encoding: Encoding | None,
+        limit: int,
+    ) -> None:
         self._bridge = bridge
-        self._reader = BodyReader(format, purpose)
+        self._reader = BodyReader(format, purpose, encoding, limit)
+        #: Whether the body has an encoding: then nothing is parsed but in `drained`, a part at a time.
+        self.encoded = encoding is not None
 
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over; the bytes not parsed yet. Raises what is wrong as soon as it is known."""
@@ -53,8 +63,18 @@ class BodyFeed:
         return self._reader.read(body)
 
     def drained(self) -> asyncio.Future[None]:
-        """When everything fed so far is parsed."""
+        """When everything fed so far is parsed; of an encoded body, when another part is."""
         return self._bridge.call(self._reader.when_drained)
+
+    @property
+    def parsed(self) -> bool:
+        """Whether everything fed so far is parsed."""
+        return self._reader.parsed
+
+    @property
+    def unpacked(self) -> int:
+        """Bytes that an encoded body has been unpacked to."""
+        return self._reader.unpacked
 
     def finish(self) -> asyncio.Future[Body]:
         """The whole body."""
@@ -110,9 +130,9 @@ class Service:
             raise Starting("the server is still opening its data")
         return self._store
 
-    def body(self, format: Format, purpose: Purpose) -> BodyFeed:
-        """A reader for one body."""
-        return BodyFeed(self._bridge, format, purpose)
+    def body(self, format: Format, purpose: Purpose, encoding: Encoding | None, limit: int) -> BodyFeed:
+        """A reader for one body, which may unpack to `limit` bytes."""
+        return BodyFeed(self._bridge, format, purpose, encoding, limit)
 
     async def _call(self, begin: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
         # A cancelled request abandons the answer only: what the engine began, it ends.
@@ -170,14 +190,13 @@ class Service:
             ef=search.ef,
             exact=search.exact,
             score_threshold=search.score_threshold,
-            with_embeddings=search.with_embeddings,
             filter=search.filter,
         )
         return hits
 
     async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
-        """What a search without vectors is answered, in parts, and how many rows that shows; of a `batch`, the list of
-        the lists. Raises when it is too long."""
+        """What a search is answered, in parts, and how many rows that shows; of a `batch`, the list of the lists.
+        Raises when it is too long."""
         now = self._loop.time()
         if self._bridge.outstanding:
             self._crowded = now
@@ -187,7 +206,9 @@ class Service:
             queries,
             batch=batch,
             max_bytes=limits.MAX_ANSWER_BYTES if batch else sys.maxsize,
-            here=now - self._crowded > _ALONE_SECONDS,
+            # Nobody waits for vectors to become text on the event loop.
+            here=search.vectors == "none" and now - self._crowded > _ALONE_SECONDS,
+            vectors=search.vectors,
             sub_tenant_id=search.sub_tenant_id,
             limit=search.limit,
             ef=search.ef,
@@ -203,22 +224,8 @@ class Service:
             )
         return answer
 
-    async def get(self, selection: Selection, limit: int, with_embeddings: bool) -> Hits:
-        """The first `limit` selected rows in insertion order."""
-        answer: tuple[Hits, bool] = await self._call(
-            self._open_store.begin_get,
-            selection.tenant_id,
-            sub_tenant_id=selection.sub_tenant_id,
-            source_id=selection.source_id,
-            chunk_ids=selection.chunk_ids,
-            filter=selection.filter,
-            limit=limit,
-            with_embeddings=with_embeddings,
-        )
-        return answer[0]
-
     async def page_json(
-        self, selection: Selection, limit: int, with_embeddings: bool, cursor: str | None
+        self, selection: Selection, limit: int, vectors: VectorFormat, cursor: str | None
     ) -> tuple[list[bytes], int, str | None]:
         """One page of the selected rows in insertion order: the list's text in parts, how many rows it shows, and the
         cursor to what follows."""
@@ -231,7 +238,7 @@ class Service:
             chunk_ids=selection.chunk_ids,
             filter=selection.filter,
             limit=limit,
-            with_embeddings=with_embeddings,
+            vectors=vectors,
             cursor=cursor,
         )
         return page

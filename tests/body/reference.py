@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NoReturn
 
+from tests.body.reference_binary import KEYS, BinaryForm
+
 MAX_COLUMNS = 3024
 MAX_ROWS = {"insert": 2000, "search": 1000}
 MAX_NESTING = 64
@@ -85,8 +87,9 @@ class Reader:
         self.depth = 0
         self.rows: list[list[int]] = []
         self.begun = 0
-        # What is not copied to the envelope: (from, to, row number).
-        self.taken: list[tuple[int, int, int]] = []
+        self.most_rows = MAX_ROWS[purpose]
+        # What is not copied to the envelope: (from, to, what stands there instead).
+        self.taken: list[tuple[int, int, str]] = []
 
     def body(self) -> Read:
         self.space()
@@ -98,7 +101,7 @@ class Reader:
             self.at += 1
         envelope, behind = b"", 0
         for start, end, row in self.taken:
-            envelope += self.text[behind:start] + str(row).encode()
+            envelope += self.text[behind:start] + row.encode()
             behind = end
         return Read(envelope + self.text[behind:], self.rows)
 
@@ -110,10 +113,10 @@ class Reader:
                 self.belongs("[{", "an array of rows", "embeddings")
                 self.embeddings()
         elif self.purpose == "search" and key in ("query_embedding", "embeddings"):
-            if not self.null() and not self.object_passes():
+            if not self.null() and not self.binary(key, key, single=True):
                 self.row(key, "an array of numbers", row=None, single=True)
         elif self.purpose == "search" and key == "query_embeddings":
-            if not self.null() and not self.object_passes():
+            if not self.null() and not self.binary(key, key):
                 self.belongs("[", "an array of rows", key)
                 self.array(lambda index: self.row(key, "an array of numbers", row=self.begun), empty=key)
         else:
@@ -121,7 +124,7 @@ class Reader:
 
     def embeddings(self) -> None:
         if self.peek() == "{":
-            self.object(self.map_entry, unique="embeddings.", empty="embeddings")
+            self.map_or_binary()
             return
         form = ""
 
@@ -140,16 +143,41 @@ class Reader:
 
         self.array(item, empty="embeddings")
 
-    def map_entry(self, key: str) -> None:
-        if key in ("data", "dtype", "shape"):
-            self.value()
-        else:
-            self.row(f"embeddings.{shorten(key)}", "an array of numbers", row=self.begun)
+    def map_or_binary(self) -> None:
+        """What the first key makes of it: the map of the first age, or a binary form."""
+        form = BinaryForm(self, "embeddings", "embeddings")
+        is_map: bool | None = None
+
+        def known(key: str) -> None:
+            nonlocal is_map
+            if is_map is None:
+                is_map = key not in KEYS
+            if not is_map:
+                form.key(key)
+            elif key in KEYS:
+                self.refuse("UnknownField", field=f"embeddings.{key}")
+
+        def entry(key: str) -> None:
+            if is_map:
+                self.row(f"embeddings.{shorten(key)}", "an array of numbers", row=self.begun)
+            else:
+                form.value(key)
+
+        self.object(entry, unique="embeddings.", empty="embeddings", known=known)
+        if not is_map:
+            form.settle()
+
+    def binary(self, name: str, field: str, *, single: bool = False) -> bool:
+        """Reads a binary form if one stands here."""
+        if self.peek() != "{":
+            return False
+        BinaryForm(self, name, field, single=single).read()
+        return True
 
     def document(self, key: str, index: int) -> None:
         if key != "embeddings":
             self.value()
-        elif not self.null() and not self.object_passes():
+        elif not self.null() and not self.binary(f"embeddings[{index}].embeddings", "embeddings"):
             name = f"embeddings[{index}].embeddings"
             self.belongs("[", "an array of objects", name)
             self.array(lambda chunk: self.chunk(f"{name}[{chunk}]"), empty="embeddings")
@@ -192,12 +220,19 @@ class Reader:
         if dimension is not None and len(values) != dimension:
             raise Refused("RaggedRows", row=number, expected=dimension, got=len(values))
         self.rows.append(values)
-        self.taken.append((start, self.at, number))
+        self.taken.append((start, self.at, str(number)))
 
     # The grammar.
 
     def malformed(self) -> NoReturn:
         raise Refused("MalformedJson", offset=self.at)
+
+    def refuse(self, kind: str, **fields: Any) -> NoReturn:
+        raise Refused(kind, **fields)
+
+    @staticmethod
+    def shown(key: str) -> str:
+        return shorten(key)
 
     def peek(self) -> str:
         if self.at == len(self.text):
@@ -231,12 +266,6 @@ class Reader:
         if self.peek() != "n":
             return False
         self.literal()
-        return True
-
-    def object_passes(self) -> bool:
-        if self.peek() != "{":
-            return False
-        self.value()
         return True
 
     def value(self) -> None:
@@ -286,8 +315,10 @@ class Reader:
         once: str | None = None,
         name: str = "",
         empty: str | None = None,
+        known: Any = None,
     ) -> None:
-        """`unique`: prefix of the name of a key that appears twice. `once`: the one key that may not."""
+        """`unique`: prefix of the name of a key that appears twice. `once`: the one key that may not. `known` judges
+        each key."""
         self.descend()
         wanted = unique is not None or once is not None
         keys: set[str] = set()
@@ -306,6 +337,8 @@ class Reader:
                     field = f"{name}.{key}" if unique is None else unique + shorten(key)
                     raise Refused("DuplicateField", field=field)
                 keys.add(key)
+                if known is not None:
+                    known(key)
                 if limit is not None and len(keys) > limit:
                     self.at -= 1
                     self.malformed()

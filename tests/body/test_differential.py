@@ -1,5 +1,6 @@
 """The body reader against the slow reference, on random valid and broken bodies cut anywhere."""
 
+import base64
 import random
 import struct
 from collections.abc import Callable
@@ -100,11 +101,34 @@ class Author:
         return self.object([self.pair(name, self.row()) for name in names])
 
     def binary(self) -> str:
+        """The binary form, now and then with something odd in it."""
+        chance = self.chance
+        dtype, code = chance.choice([("float32", "f"), ("float16", "e"), ("int8", "b")])
+        rows, columns = self.count(3), self.columns if chance.random() > self.odd else chance.randint(0, 9)
+        single = chance.random() < 0.2
+        values: list[float] = [chance.randint(-128, 127) for _ in range(columns * (1 if single else rows))]
+        if code != "b":
+            values = [chance.choice([value / 256, 6e-8, -0.0, 65504.0]) for value in values]
+            if chance.random() < self.odd and values:
+                values[chance.randrange(len(values))] = chance.choice([float("inf"), float("nan")])
+        raw = struct.pack(f"<{len(values)}{code}", *values)
+        if chance.random() < self.odd:
+            raw = raw[: chance.randint(0, len(raw))] + chance.randbytes(chance.randint(0, 5))
+        text = base64.b64encode(raw).decode()
+        if chance.random() < self.odd and text:
+            at = chance.randrange(len(text))
+            text = text[:at] + chance.choice("=Az+/ -_é\n") + text[at + chance.randint(0, 1) :]
+        extent = [columns] if single else [rows, columns]
         fields = [
-            self.pair("data", '"AAAAAAAA"'),
-            self.pair("dtype", '"float32"'),
-            self.pair("shape", "[1, 2]"),
+            self.pair("data", self.quoted(text)),
+            self.pair("dtype", self.quoted(dtype)),
+            self.pair("shape", self.array([str(one) + chance.choice(["", "", "", ".0"]) for one in extent])),
         ]
+        chance.shuffle(fields)
+        if chance.random() < self.odd:
+            index = chance.randrange(3)
+            odd = self.pair(chance.choice(KEYS), self.wrong())
+            fields[index : index + chance.randint(0, 1)] = [odd] * chance.randint(0, 1)
         return self.object(fields)
 
     def sometimes_wrong(self, write: Callable[[], str]) -> str:
@@ -300,8 +324,27 @@ def test_random_bodies_are_judged_as_the_reference_does(chance: random.Random, j
         for chunks in ([text], cut(chance, text), cut(chance, text)):
             assert judge(chunks, "json", purpose) == right, (purpose, chunks)
     assert verdicts["read"] > torture(2500) // 5, verdicts
-    for kind in ("MalformedJson", "WrongType", "RaggedRows", "DuplicateField"):
+    for kind in (
+        "MalformedJson",
+        "WrongType",
+        "RaggedRows",
+        "DuplicateField",
+        "MalformedBase64",
+        "DataLength",
+    ):
         assert verdicts[kind] > 0, kind
+
+
+def test_a_binary_form_is_the_same_cut_at_every_byte(chance: random.Random, judge: Judge) -> None:
+    for _ in range(torture(60)):
+        author = Author(chance)
+        author.columns = chance.randint(1, 9)
+        purpose = chance.choice(["insert", "search"])
+        name = "embeddings" if purpose == "insert" else chance.choice(NAMES[1:])
+        text = author.object([author.pair(name, author.binary())]).encode()
+        right = expected(text, purpose)
+        for at in range(len(text)):
+            assert judge([text[:at], text[at:]], "json", purpose) == right, (purpose, text, at)
 
 
 def nested(depth: int) -> str:

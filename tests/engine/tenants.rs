@@ -348,6 +348,6 @@ fn readers_of_a_deleted_tenant_read_to_the_end() {
     let options = SearchOptions { limit: 3, ef: None, exact: false };
     let mut query = Rows::new(Dimension::new(2).unwrap());
     query.extend(&[1.0, 1.0]);
-    let how = Search { options, score_threshold: None };
-    assert_eq!(store.search("t", None, &query, how, &|| Ok(())).unwrap()[0].len(), 3);
+    let how = Search { options, score_threshold: None, filter: None };
+    assert_eq!(store.search("t", None, &query, &how, &|| Ok(())).unwrap()[0].len(), 3);
 }

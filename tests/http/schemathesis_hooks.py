@@ -4,6 +4,7 @@ Each rule names what the document says of it in words alone. Requests that are t
 for the parameters beside a broken body: they may stand in for what it lacks.
 """
 
+import base64
 import json
 import os
 from typing import Any
@@ -37,6 +38,18 @@ def row(numbers: list[Any], tenant_id: Any) -> list[Any]:
     return [1.0, *some[1:]] if zero else some
 
 
+def ones(extents: list[Any], dtype: str, tenant_id: Any) -> dict[str, Any]:
+    """Base64 that has the length which its shape asks for."""
+    shape = [*(1 + int(extent) % 3 for extent in extents[:-1]), dimension(tenant_id)]
+    return packed(np.ones(shape, dtype))
+
+
+def packed(numbers: np.ndarray) -> dict[str, Any]:
+    """An array as base64."""
+    data = base64.b64encode(numbers.tobytes()).decode()
+    return {"data": data, "dtype": numbers.dtype.name, "shape": list(numbers.shape)}
+
+
 def no_longer(name: str, value: Any) -> Any:
     """Ids have a limit in bytes; JSON Schema counts characters."""
     most = {"tenant_id": 255, "sub_tenant_id": 255, "chunk_ids": 520}.get(name, 512)
@@ -66,6 +79,8 @@ def filter_with(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     return f"source_id != {json.dumps(text[:100].encode(errors='replace').decode())}"
+
+
 def fill(fields: dict[str, Any]) -> None:
     """What is to be read or deleted has to be there: others delete it."""
     tenant_id = fields["tenant_id"]
@@ -79,6 +94,29 @@ def without_file_id(metadata: Any) -> Any:
     if isinstance(metadata, dict):
         return {name: value for name, value in metadata.items() if name != "file_id"}
     return metadata
+
+
+def documents(made_up: list[dict[str, Any]], tenant_id: Any) -> list[dict[str, Any]]:
+    """Documents that name a source, and a chunk, once."""
+    found, chunks = [], 0
+    for number, document in enumerate(made_up):
+        one = {**document, "source_id": no_longer("source_id", f"{number} {document['source_id']}")}
+        if "metadata" in document:
+            one["metadata"] = without_file_id(document["metadata"])
+        named = document.get("chunk_ids") or [chunk["chunk_id"] for chunk in document["embeddings"]]
+        ids = [no_longer("chunk_ids", f"{chunks + place} {name}") for place, name in enumerate(named)]
+        chunks += len(ids)
+        if "chunk_ids" in document:
+            one["chunk_ids"] = ids
+            numbers = np.ones((len(ids), dimension(tenant_id)), document["embeddings"]["dtype"])
+            one["embeddings"] = packed(numbers)
+        else:
+            one["embeddings"] = [
+                {"chunk_id": name, "embedding": row(chunk["embedding"], tenant_id)}
+                for name, chunk in zip(ids, document["embeddings"], strict=True)
+            ]
+        found.append(one)
+    return found
 
 
 @schemathesis.hook
@@ -116,10 +154,18 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         tenant_id = body["tenant_id"]
         for name in struct.VECTORS:
             match body.get(name):
+                case [{}, *_] as some:
+                    body[name] = documents(some, tenant_id)
+                    # Each document has its own.
+                    for other in ("file_id", "document_metadata"):
+                        body.pop(other, None)
+                        query.pop(other, None)
                 case [[*_], *_] as rows:
                     body[name] = [row(numbers, tenant_id) for numbers in rows]
                 case [*numbers]:
                     body[name] = row(numbers, tenant_id)
+                case {"shape": [*extents]}:
+                    body[name] = ones(extents, body[name]["dtype"], tenant_id)
                 case dict(vectors):
                     # Those of a map by id.
                     body[name] = {
@@ -135,8 +181,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         if struct.ONE_NEEDED and not struct.VECTORS and not set(query) & set(struct.ONE_OF):
             query[struct.ONE_OF[0]] = "a"
         if case.media_type == NPY and body is not NOT_SET:
-            ones = np.ones(dimension(query["tenant_id"]), dtype=np.float32)
-            case.body = npy(ones[None] if "embeddings" in field_types(struct) else ones)
+            vector = np.ones(dimension(query["tenant_id"]), dtype=np.float32)
+            case.body = npy(vector[None] if "embeddings" in field_types(struct) else vector)
     case.query = query
     tenant_id = {**query, **(body if isinstance(body, dict) else {})}.get("tenant_id")
     for fields in (query, body):

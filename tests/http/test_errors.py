@@ -197,6 +197,7 @@ SAMPLES = {
     "limit": 2000,
     "offset": 12,
     "reason": "because",
+    "encoding": "gzip",
     "bytes": 70_000,
     "maximum": 1000,
     "source_id": "s",

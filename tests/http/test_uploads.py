@@ -451,22 +451,6 @@ def test_metadata_is_bounded(client: Client, tenant: str) -> None:
     client.post(INSERT, body % (name, b'{"a":"' + b"[{" * 50 + b'\\"["}')).ok()
 
 
-# What comes later says so.
-
-
-def test_what_is_not_offered_yet_is_never_done_by_half(client: Client, tenant: str) -> None:
-    encoded = {"data": "AACAPw==", "dtype": "float32", "shape": [1, 1]}
-    client.insert(tenant, encoded).refused(422, "WRONG_TYPE", "base64", "not offered")
-    body = json.dumps({"tenant_id": tenant, "embeddings": ROWS}).encode()
-    client.post(INSERT, body, headers={"Content-Encoding": "gzip"}).refused(
-        415, "UNSUPPORTED_MEDIA_TYPE", "not offered"
-    )
-    client.search(tenant, [1, 2], filter_expr="a == 1").refused(
-        422, "UNKNOWN_FIELD", "not offered", field="filter_expr"
-    )
-    client.get(tenant).refused(404, "TENANT_NOT_FOUND")
-
-
 @pytest.mark.parametrize(
     "media", ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream", ""]
 )

@@ -4,22 +4,19 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import orjson
 from aiohttp import web
 
 from ingot.errors import IngotError
 from ingot.http.connection import JsonResponse
 from ingot.schemas.checks import Insertion
-from ingot.service import Hits, Inserted, SourceStatus, TenantStats
+from ingot.service import Inserted, SourceStatus, TenantStats
 
 __all__ = [
-    "batch_answer",
     "create_answer",
     "creation_message",
     "delete_answer",
     "done_answer",
-    "hits_answer",
     "insert_answer",
     "json_response",
     "page_response",
@@ -35,15 +32,8 @@ UPLOADED = "Embeddings uploaded successfully."
 
 # Attributes of an error that stand beside its message.
 _PLACES = ("row", "column", "field", "offset")
-# Numbers turned into text before the event loop gets a turn: about a millisecond.
-_NUMBERS_A_TURN = 16_384
 # Parts of about a turn each that are written before the event loop gets one.
 _PARTS_A_TURN = 8
-# What an item costs besides its vector, in numbers.
-_NUMBERS_AN_ITEM = 32
-# Small answers of a batch are joined up to here.
-_PART_BYTES = 256 * 1024
-_NO_METADATA: dict[str, Any] = {}
 
 
 def json_response(body: bytes, request_id: str) -> JsonResponse:
@@ -105,6 +95,8 @@ def refusal(error: IngotError, request_id: str) -> web.Response:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.allow is not None:
         response.headers["Allow"] = error.allow
+    if error.accept_encoding is not None:
+        response.headers["Accept-Encoding"] = error.accept_encoding
     if error.challenge is not None:
         response.headers["WWW-Authenticate"] = error.challenge
     return response
@@ -140,55 +132,6 @@ def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
     if insertion.dry_run:
         answer["dry_run"] = True
     return orjson.dumps(answer)
-
-
-async def hits_answer(hits: Hits) -> list[bytes]:
-    """The list of items of a search, in parts; a long one takes turns with the event loop."""
-    vectors = hits.embeddings
-    numbers = 1 if vectors is None else vectors.shape[1]
-    step = max(1, _NUMBERS_A_TURN // (_NUMBERS_AN_ITEM + numbers))
-    source_ids, chunk_ids, metadata = hits.source_ids, hits.chunk_ids, hits.metadata
-    scores, distances = hits.scores.tolist(), hits.distances.tolist()
-    parts: list[bytes] = []
-    for first in range(0, len(source_ids), step):
-        if first:
-            await asyncio.sleep(0)
-        page: list[dict[str, Any]] = []
-        # As doubles: the shortest text of a float32 is not always the one that a double rounds back from.
-        some = None if vectors is None else vectors[first : first + step].astype(np.float64)
-        for row in range(first, min(first + step, len(source_ids))):
-            item: dict[str, Any] = {
-                "source_id": source_ids[row],
-                "embedding": {
-                    "chunk_id": chunk_ids[row],
-                    "embedding": None if some is None else some[row - first],
-                },
-            }
-            item["score"] = scores[row]
-            item["distance"] = distances[row]
-            text = metadata[row]
-            item["metadata"] = _NO_METADATA if text is None else orjson.Fragment(text)
-            page.append(item)
-        # A part of the list's text: its brackets make room for the comma between two parts.
-        text_of_page = orjson.dumps(page, option=orjson.OPT_SERIALIZE_NUMPY)
-        parts.append((b"," if first else b"[") + text_of_page[1:-1])
-    parts.append(b"]" if parts else b"[]")
-    return parts
-
-
-async def batch_answer(found: list[Hits]) -> list[bytes]:
-    """A list of the lists of a search, one a query, in parts."""
-    parts: list[bytes] = []
-    some, size = [b"["], 0
-    for number, hits in enumerate(found):
-        some += await hits_answer(hits)
-        some.append(b"," if number + 1 < len(found) else b"]")
-        size += sum(map(len, some[-3:]))
-        if size > _PART_BYTES:
-            parts.append(b"".join(some))
-            some, size = [], 0
-    parts.append(b"".join(some))
-    return parts
 
 
 def delete_answer(count: int) -> bytes:

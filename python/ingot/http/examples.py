@@ -64,7 +64,7 @@ def _refused(error_code: str, message: str, **places: Any) -> dict[str, Any]:
 
 
 def _row(
-    row: int, metadata: dict[str, Any], embedding: list[float] | None = None, **more: Any
+    row: int, metadata: dict[str, Any], embedding: list[float] | str | None = None, **more: Any
 ) -> dict[str, Any]:
     return {
         "source_id": "article-1",
@@ -118,6 +118,18 @@ EXAMPLES: tuple[Example, ...] = (
             "file_ids": ["book-1", "book-2"],
             "dry_run": True,
         },
+    ),
+    Example(
+        "insert",
+        "base64",
+        "Vectors as base64",
+        {
+            "tenant_id": TENANT,
+            "file_id": "article-2",
+            "embeddings": {"dtype": "int8", "shape": [1, 4], "data": "AAEAAA=="},
+            "dry_run": True,
+        },
+        uploaded("article-2", 1, "d8607922", dry_run=True),
     ),
     Example(
         "insert",
@@ -238,6 +250,18 @@ EXAMPLES: tuple[Example, ...] = (
         "Rows by a filter",
         {"tenant_id": TENANT, "filter_expr": 'exists metadata["lang"] and not chunk_id like "%_0"'},
         [_row(1, _METADATA)],
+    ),
+    Example(
+        "get",
+        "base64",
+        "With vectors as base64",
+        {
+            "tenant_id": TENANT,
+            "chunk_ids": ["article-1_0"],
+            "output_fields": ["embedding"],
+            "embedding_format": "base64",
+        },
+        [_row(0, _METADATA, "AACAPwAAAAAAAAAAAAAAAA==")],
     ),
     Example(
         "status",

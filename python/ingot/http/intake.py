@@ -12,7 +12,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from ingot.errors import BodyTimeout, BodyTooLarge, MalformedBody, Overloaded, UnsupportedMediaType
 from ingot.http.connection import forgive
 from ingot.http.exchange import Exchange
-from ingot.service import Body, BodyFeed, Format
+from ingot.service import Body, BodyFeed, Encoding, Format, Purpose, Service
 from ingot.settings import Settings
 
 __all__ = ["ClientGone", "Intake", "IntakeGate"]
@@ -22,6 +22,16 @@ _UNPARSED = 4 * 1024 * 1024
 
 # A body up to here that is there whole is parsed at once, no thread has to wake: 0.03 ms, a millisecond at worst.
 _SMALL = 32 * 1024
+
+# Content codings (RFC 9110, section 8.4.1) and what undoes them.
+_ENCODINGS: dict[str, Encoding | None] = {
+    "identity": None,
+    "gzip": "gzip",
+    "x-gzip": "gzip",
+    "deflate": "deflate",
+    "zstd": "zstd",
+}
+_ACCEPTED = "gzip, deflate, zstd"
 
 _FORMATS: dict[str, Format] = {"application/json": "json", "application/x-npy": "npy"}
 
@@ -98,9 +108,10 @@ class IntakeGate:
         """Bytes of bodies that are held."""
         return self._in_flight
 
-    def take(self, size: int) -> None:
-        """Counts bytes in; raises `Overloaded` when they do not fit. One body alone always fits."""
-        if self._in_flight and self._in_flight + size > self.settings.bytes_in_flight:
+    def take(self, size: int, held: int = 0) -> None:
+        """Counts bytes in, of a body of which so many are `held` already; raises `Overloaded` when they do not fit. One
+        body alone always fits."""
+        if self._in_flight > held and self._in_flight + size > self.settings.bytes_in_flight:
             raise Overloaded(
                 # Not how many are held: they may be those of another tenant.
                 f"uploads in progress fill the {self.settings.bytes_in_flight} bytes that are held at a time: "
@@ -116,16 +127,12 @@ class IntakeGate:
 class Intake:
     """The body of one request; a context that gives its share of the budget back."""
 
-    __slots__ = ("_exchange", "_gate", "_taken", "format")
+    __slots__ = ("_encoding", "_exchange", "_gate", "_taken", "format")
 
     def __init__(self, gate: IntakeGate, exchange: Exchange, formats: tuple[Format, ...]) -> None:
         """Judges the headers: nothing of the body has been read, nor asked for."""
         headers = exchange.request.headers
-        encoding = headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("identity", ""):
-            raise UnsupportedMediaType(
-                "content encodings are not offered by this server yet: send the body without `Content-Encoding`"
-            )
+        self._encoding = _encoding(",".join(headers.getall("Content-Encoding", ())))
         self.format = _format(headers.get("Content-Type"), formats)
         limit = gate.settings.body_limit
         declared = exchange.request.content_length or 0
@@ -148,9 +155,10 @@ class Intake:
         self._gate.give_back(self._taken)
         self._taken = 0
 
-    async def read(self, feed: BodyFeed) -> Body:
+    async def read(self, service: Service, purpose: Purpose) -> Body:
         """The whole body, parsed while it arrives."""
         exchange, gate = self._exchange, self._gate
+        feed = service.body(self.format, purpose, self._encoding, gate.settings.body_limit)
         content = exchange.request.content
         await let_continue(exchange)
         pace = None if content.is_eof() else Pace(content, gate.settings)
@@ -161,6 +169,10 @@ class Intake:
                     pace.received = exchange.received
                 if exchange.received > self._taken:
                     self._grow(exchange.received)
+                if feed.encoded:
+                    feed.feed(chunk)
+                    await self._unpack(feed, pace)
+                    continue
                 if content.is_eof() and exchange.received == len(chunk) <= _SMALL:
                     return feed.read(chunk)
                 if feed.feed(chunk) > _UNPARSED:
@@ -178,17 +190,45 @@ class Intake:
                 pace.stop()
         return await feed.finish()
 
+    async def _unpack(self, feed: BodyFeed, pace: Pace | None) -> None:
+        """Has what came unpacked and parsed, and counts it before there is more."""
+        if pace is not None:
+            pace.hold()
+        while not feed.parsed:
+            await feed.drained()
+            if feed.unpacked > self._taken:
+                self._grow(feed.unpacked)
+        if pace is not None:
+            pace.go_on()
+
     def _grow(self, received: int) -> None:
         limit = self._gate.settings.body_limit
         if received > limit:
             raise BodyTooLarge(f"the body is over {limit} bytes: send several uploads", limit=limit)
-        self._gate.take(received - self._taken)
+        self._gate.take(received - self._taken, self._taken)
         self._taken = received
 
 
 def _interrupt(content: StreamReader, parsed: asyncio.Future[None]) -> None:
     if not parsed.cancelled() and (error := parsed.exception()) is not None:
         content.set_exception(error)
+
+
+def _encoding(header: str) -> Encoding | None:
+    codings = [coding.strip().lower() for coding in header.split(",") if coding.strip()]
+    if len(codings) > 1:
+        raise UnsupportedMediaType(
+            f"Content-Encoding: {len(codings)} codings, one behind the other, are not undone: send one of {_ACCEPTED}",
+            accept_encoding=_ACCEPTED,
+        )
+    coding = codings[0] if codings else "identity"
+    if coding not in _ENCODINGS:
+        shown = coding[:80].encode("ascii", "backslashreplace").decode()
+        raise UnsupportedMediaType(
+            f"Content-Encoding: `{shown}` is not understood, send {_ACCEPTED}, or none",
+            accept_encoding=_ACCEPTED,
+        )
+    return _ENCODINGS[coding]
 
 
 def _format(content_type: str | None, formats: tuple[Format, ...]) -> Format:

@@ -34,6 +34,9 @@ A self-hosted store for embeddings.
 `CONFLICTING_FIELDS`. `null` is as good as absent. Unknown fields are 422 `UNKNOWN_FIELD` with the nearest known name;
 on the paths of earlier ages, which are marked as deprecated and keep working, they are ignored.
 
+**Bodies** may be packed: `Content-Encoding: gzip`, `deflate` or `zstd`, one of them. What they unpack to counts against
+the limit.
+
 **Answers** only gain fields: ignore those that you do not know. Every one has a header `X-Request-Id`; send your own
 (1 to {MAX_REQUEST_ID} visible ASCII characters) and it is kept. `HEAD` works wherever `GET` does.
 

@@ -140,7 +140,7 @@ OPERATIONS: dict[str, Operation] = {
         "nothing: an error leaves nothing behind. 200 means that the vectors are on stable storage and that the next "
         "search finds them. The same upload twice leaves the same state as once.\n\n"
         f"At most {limits.MAX_ROWS} rows of {limits.MAX_COLUMNS} numbers. As `application/x-npy` the body is one NumPy "
-        "array of two dimensions, and every other field is a parameter.",
+        "array of two dimensions, and every other field is a parameter. In JSON the vectors may be base64, too.",
         frozenset({"fields", "body", "vectors", "upload", "write", "tenant", "store"}),
         answers.InsertAnswer,
         requests.InsertRequest,

@@ -91,15 +91,7 @@ class Routes:
             search = checks.check_search(request)
             if batch:
                 checks.check_batch(search, queries.shape)
-            if not search.with_embeddings:
-                parts, x.rows = await self._service.search_json(search, queries, batch=batch)
-                return answers.parts_response(parts, x.request_id)
-            found = await self._service.search(search, queries)
-        x.rows = sum(map(len, found))
-        if batch:
-            parts = await answers.batch_answer(found)
-        else:
-            parts = await answers.hits_answer(found[0])
+            parts, x.rows = await self._service.search_json(search, queries, batch=batch)
         return answers.parts_response(parts, x.request_id)
 
     async def get(self, x: Exchange) -> web.StreamResponse:
@@ -234,7 +226,7 @@ class Routes:
     ) -> tuple[R, Body]:
         """The request, whole as far as fields go, and the body that was read for it."""
         self._service.admit()
-        body = await intake.read(self._service.body(intake.format, purpose))
+        body = await intake.read(self._service, purpose)
         if intake.format != "json":
             return early, body
         request = merge(read_envelope(type(early), body.envelope), parameters)
@@ -248,7 +240,7 @@ class Routes:
         if not has_body(x.request):
             return early
         with Intake(self._gate, x, ("json",)) as intake:
-            body = await intake.read(self._service.body("json", "search"))
+            body = await intake.read(self._service, "search")
         request = merge(read_envelope(type(early), body.envelope), parameters)
         x.name_tenant(request.tenant_id)
         return request

@@ -77,9 +77,10 @@ class Chunk(Answer):
 
     chunk_id: str
     embedding: Annotated[
-        list[float] | None,
+        list[float] | str | None,
         _said(
-            "The numbers, as doubles that are the stored float32; null unless `output_fields` asks for them."
+            "The numbers, as doubles that are the stored float32, or base64 of their bytes where `embedding_format` "
+            "asks for it; null unless `output_fields` asks for them."
         ),
     ]
 

@@ -5,7 +5,7 @@
 
 import math
 import re
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import msgspec
 from msgspec import Raw
@@ -26,6 +26,7 @@ from ingot.schemas.idempotency import derived_file_id
 from ingot.schemas.ids import check_chunk_ids, check_source_id, check_tenant_ids
 from ingot.schemas.metadata import check_metadata, metadata_file_id
 from ingot.schemas.requests import (
+    EMBEDDING_FORMATS,
     OUTPUT_FIELDS,
     PAGE_LIMIT,
     SEARCH_LIMIT,
@@ -54,6 +55,9 @@ __all__ = [
     "shown",
 ]
 
+#: How vectors are answered.
+VectorFormat = Literal["none", "list", "base64"]
+
 _CRC32C = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
@@ -68,10 +72,10 @@ def check_present(request: Any) -> None:
         case SearchRequest():
             check_limit(request.limit, SEARCH_LIMIT)
             _ef(request.ef)
-            _with_embeddings(request.output_fields)
+            _vectors(request)
         case GetRequest():
             check_limit(request.limit, PAGE_LIMIT)
-            _with_embeddings(request.output_fields)
+            _vectors(request)
 
 
 def check_tenant(request: Any) -> str:
@@ -168,12 +172,6 @@ def check_matrix(embeddings: Raw, rows: int | None) -> None:
             )
         if value == list(range(rows or 0)):
             return
-    elif isinstance(value, dict) and {"data", "dtype", "shape"} & value.keys():
-        raise WrongType(
-            "`embeddings`: base64 vectors are not offered by this server yet: send a list of vectors, or a .npy array "
-            "with Content-Type: application/x-npy",
-            field="embeddings",
-        )
     raise WrongType(
         f"`embeddings`: expected an array of arrays of numbers, got {_element(value)}",
         field="embeddings",
@@ -218,11 +216,6 @@ def _refuse_query(field: str, text: bytes, element: str) -> NoReturn:
     value = msgspec.json.decode(text)
     if value == []:
         raise EmptyEmbeddings(f"`{field}` is empty: send at least one {element}", field=field)
-    if isinstance(value, dict) and {"data", "dtype", "shape"} & value.keys():
-        raise WrongType(
-            f"`{field}`: base64 vectors are not offered by this server yet: send a list of {element}s",
-            field=field,
-        )
     refuse_type(field, None, json_type(value))
 
 
@@ -235,7 +228,7 @@ class Search(NamedTuple):
     ef: int | None
     exact: bool
     score_threshold: float | None
-    with_embeddings: bool
+    vectors: VectorFormat
     filter: str | None
 
 
@@ -252,7 +245,7 @@ def check_search(request: SearchRequest) -> Search:
         _ef(request.ef),
         request.exact is True,
         threshold,
-        _with_embeddings(request.output_fields),
+        _vectors(request),
         request.filter_expr,
     )
 
@@ -268,7 +261,7 @@ def check_batch(search: Search, shape: tuple[int, int]) -> None:
             field="limit",
             limit=limits.MAX_BATCH_RESULTS,
         )
-    if search.with_embeddings and results * columns > limits.MAX_BATCH_NUMBERS:
+    if search.vectors != "none" and results * columns > limits.MAX_BATCH_NUMBERS:
         raise InvalidLimit(
             f"`limit` is {search.limit}: {queries} queries ask for {results} vectors of {columns} numbers, at most "
             f"{limits.MAX_BATCH_NUMBERS} numbers are answered at once: lower `limit`, send fewer queries at a time, or "
@@ -307,12 +300,12 @@ def _selection(request: GetRequest | DeleteRequest) -> Selection:
     )
 
 
-def check_get(request: GetRequest) -> tuple[Selection, int, bool, str | None]:
-    """The rows, how many of them, whether with their vectors, and from where on."""
+def check_get(request: GetRequest) -> tuple[Selection, int, VectorFormat, str | None]:
+    """The rows, how many of them, how with their vectors, and from where on."""
     return (
         _selection(request),
         check_limit(request.limit, PAGE_LIMIT),
-        _with_embeddings(request.output_fields),
+        _vectors(request),
         request.cursor,
     )
 
@@ -375,10 +368,18 @@ def shown(number: int) -> str:
     return str(number) if -(10**20) < number < 10**20 else "a number of more than 20 digits"
 
 
-def _with_embeddings(output_fields: list[str] | None) -> bool:
-    for name in output_fields or ():
+def _vectors(request: SearchRequest | GetRequest) -> VectorFormat:
+    """How the vectors of rows are answered, if `output_fields` asks for them."""
+    for name in request.output_fields or ():
         if name not in OUTPUT_FIELDS:
             hint = nearest(name, OUTPUT_FIELDS) or "; known are " + ", ".join(OUTPUT_FIELDS)
             shown = name[:100].encode(errors="backslashreplace").decode()
             raise UnknownField(f"`output_fields` names `{shown}`{hint}", field="output_fields")
-    return output_fields is not None and "embedding" in output_fields
+    if request.embedding_format not in (None, *EMBEDDING_FORMATS):
+        expected = " or ".join(f"'{name}'" for name in EMBEDDING_FORMATS)
+        raise WrongType(
+            f"`embedding_format`: expected {expected}", field="embedding_format", expected=expected
+        )
+    if "embedding" not in (request.output_fields or ()):
+        return "none"
+    return "base64" if request.embedding_format == "base64" else "list"

@@ -28,6 +28,8 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     kind = inner.get("type")
     if isinstance(kind, list):
         return schema
+    if "anyOf" in inner:
+        return {**said, **inner, "anyOf": [*inner["anyOf"], {"type": "null"}]}
     if isinstance(kind, str) and "enum" not in inner:
         return {**said, **inner, "type": [kind, "null"]}
     return {**said, "anyOf": [inner, {"type": "null"}]}

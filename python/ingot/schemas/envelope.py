@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from ingot import limits
-from ingot.errors import BodyTooLarge, MalformedJson, WrongType
+from ingot.errors import MalformedJson, WrongType
 from ingot.schemas.fields import convert, field_types, is_strict, json_type, refuse_unknown
 
 __all__ = ["read_envelope"]
@@ -30,11 +29,6 @@ _WHITE = " \t\r\n"
 
 def read_envelope(struct: type[T], text: bytes) -> T:
     """`text` as a `struct`; raises the error that names the field when it is none."""
-    if len(text) > limits.MAX_ENVELOPE:
-        raise BodyTooLarge(
-            f"the body without its vectors is {len(text)} bytes, at most {limits.MAX_ENVELOPE} are allowed",
-            limit=limits.MAX_ENVELOPE,
-        )
     try:
         request: T = _decoder(struct).decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -52,7 +46,7 @@ def _explain(struct: Any, text: bytes) -> Any:
         raise MalformedJson(f"not valid JSON: {error}") from None
     types = field_types(struct)
     for name in [name for name in members if name not in types]:
-        if is_strict(struct) or name in struct.LATER:
+        if is_strict(struct):
             refuse_unknown(struct, name)
         del members[name]
     return struct(

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar, cast, get_type_hints
 import msgspec
 from msgspec import Raw
 
-from ingot.errors import NotOffered, UnknownField, WrongType
+from ingot.errors import UnknownField, WrongType
 
 __all__ = ["convert", "field_types", "forgiving", "is_strict", "json_type", "refuse_unknown"]
 
@@ -72,12 +72,10 @@ def json_type(value: object) -> str:
 
 
 def refuse_unknown(struct: Any, name: str, what: str = "field") -> NoReturn:
-    """Raises the error for a name that is no field: not offered yet, or unknown with the nearest known one."""
-    if name in struct.LATER:
-        raise NotOffered(f"`{name}`: {struct.LATER[name]}", field=name)
+    """Raises the error for a name that is no field: the nearest known one is named."""
     if name in struct.VECTORS:
         raise UnknownField(f"`{name}` cannot be a {what}: send it as the body", field=name)
-    near = difflib.get_close_matches(name, [*field_types(struct), *struct.LATER], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, field_types(struct), n=1, cutoff=0.5)
     shown = name if len(name) <= 100 else name[:100] + "..."
     hint = f"; did you mean `{near[0]}`?" if near else "; known are " + ", ".join(field_types(struct))
     # A lone surrogate cannot be answered.

@@ -10,6 +10,7 @@ from msgspec import Meta, Raw
 from ingot import limits
 
 __all__ = [
+    "EMBEDDING_FORMATS",
     "METRICS",
     "OUTPUT_FIELDS",
     "ChunkIds",
@@ -18,6 +19,7 @@ __all__ = [
     "Dimension",
     "DryRun",
     "Ef",
+    "EmbeddingFormat",
     "Embeddings",
     "Exact",
     "FileId",
@@ -47,6 +49,8 @@ METRICS = ("cosine", "ip", "l2")
 
 #: What `output_fields` may name; everything but `embedding` always comes.
 OUTPUT_FIELDS = ("chunk_id", "source_id", "embedding", "score", "distance", "metadata")
+#: What `embedding_format` may be.
+EMBEDDING_FORMATS = ("list", "base64")
 
 # No character of Unicode's category Cc.
 _NO_CONTROL = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
@@ -67,6 +71,36 @@ VECTOR: dict[str, Any] = {
     "minItems": 1,
     "maxItems": limits.MAX_COLUMNS,
 }
+
+
+def _binary(*shape: int) -> dict[str, Any]:
+    """Numbers as base64, in an array of at most this shape."""
+    return {
+        "type": "object",
+        "title": "base64",
+        "properties": {
+            "data": {
+                "type": "string",
+                "contentEncoding": "base64",
+                "description": "The little-endian numbers, row by row (RFC 4648, section 4: padded, no white space).",
+            },
+            "dtype": {"type": "string", "enum": ["float32", "float16", "int8"]},
+            "shape": {
+                "type": "array",
+                "prefixItems": [{"type": "integer", "minimum": 1, "maximum": most} for most in shape],
+                "minItems": len(shape),
+                "maxItems": len(shape),
+            },
+        },
+        "required": ["data", "dtype", "shape"],
+        "additionalProperties": False,
+    }
+
+
+def _rows(most: int) -> list[dict[str, Any]]:
+    """Rows as lists of numbers, or as base64."""
+    listed = {"type": "array", "title": "list", "items": VECTOR, "minItems": 1, "maxItems": most}
+    return [listed, _binary(most, limits.MAX_COLUMNS)]
 
 
 def _said(description: str, **schema: Any) -> Meta:
@@ -133,29 +167,61 @@ ChunkIds = Annotated[
         maxItems=limits.MAX_CHUNK_IDS,
     ),
 ]
-#: A source of the document form.
-DOCUMENT: dict[str, Any] = {
+_DOCUMENT: dict[str, Any] = {
+    "source_id": _id(limits.MAX_SOURCE_ID),
+    "metadata": {
+        "description": "Takes the place of the source's metadata, which stays when this is left out.",
+        "type": ["object", "null"],
+    },
+}
+_CHUNK = {
     "type": "object",
-    "properties": {
-        "source_id": _id(limits.MAX_SOURCE_ID),
-        "metadata": {
-            "description": "Takes the place of the source's metadata, which stays when this is left out.",
-            "type": ["object", "null"],
-        },
-        "embeddings": {
-            "type": "array",
-            "items": {
+    "properties": {"chunk_id": _id(limits.MAX_CHUNK_ID), "embedding": VECTOR},
+    "required": ["chunk_id", "embedding"],
+    "additionalProperties": False,
+}
+#: Sources of the document form: their chunks one by one, or ids beside vectors as base64.
+DOCUMENTS: dict[str, Any] = {
+    "type": "array",
+    "title": "documents",
+    "items": {
+        "anyOf": [
+            {
                 "type": "object",
-                "properties": {"chunk_id": _id(limits.MAX_CHUNK_ID), "embedding": VECTOR},
-                "required": ["chunk_id", "embedding"],
+                "title": "chunks",
+                "properties": {
+                    **_DOCUMENT,
+                    "embeddings": {
+                        "type": "array",
+                        "items": _CHUNK,
+                        "minItems": 1,
+                        "maxItems": limits.MAX_ROWS,
+                    },
+                },
+                "required": ["source_id", "embeddings"],
                 "additionalProperties": False,
             },
-            "minItems": 1,
-            "maxItems": limits.MAX_ROWS,
-        },
+            {
+                "type": "object",
+                "title": "base64",
+                "properties": {
+                    **_DOCUMENT,
+                    "chunk_ids": {
+                        "description": "As many as there are vectors.",
+                        "type": "array",
+                        "items": _id(limits.MAX_CHUNK_ID),
+                        "minItems": 1,
+                        "maxItems": limits.MAX_ROWS,
+                    },
+                    "embeddings": _binary(limits.MAX_ROWS, limits.MAX_COLUMNS),
+                },
+                "required": ["source_id", "chunk_ids", "embeddings"],
+                "additionalProperties": False,
+            },
+        ]
     },
-    "required": ["source_id", "embeddings"],
-    "additionalProperties": False,
+    "minItems": 1,
+    "maxItems": limits.MAX_ROWS,
 }
 FilterExpr = Annotated[
     str,
@@ -175,17 +241,14 @@ Embeddings = Annotated[
         f"The vectors: 1 to {limits.MAX_ROWS} rows of the same 1 to {limits.MAX_COLUMNS} numbers, each finite as "
         "float32; in a cosine tenant no row is all zero. Either the rows of one source, which they replace; or a list "
         "of sources with chunks that have ids of your own, which are added or replaced.",
-        oneOf=[
-            {"type": "array", "items": VECTOR, "minItems": 1, "maxItems": limits.MAX_ROWS},
-            {"type": "array", "items": DOCUMENT, "minItems": 1, "maxItems": limits.MAX_ROWS},
-        ],
+        anyOf=[*_rows(limits.MAX_ROWS), DOCUMENTS],
     ),
 ]
 Query = Annotated[
     Raw,
     _said(
         "The vector whose nearest rows are looked for, of the tenant's dimension; in a cosine tenant not all zero.",
-        **VECTOR,
+        anyOf=[{"title": "list", **VECTOR}, _binary(limits.MAX_COLUMNS)],
     ),
 ]
 Queries = Annotated[
@@ -193,10 +256,7 @@ Queries = Annotated[
     _said(
         f"In the place of `query_embedding`, 1 to {limits.MAX_QUERIES} vectors of the tenant's dimension; the answer "
         "is a list of lists, in query order.",
-        type="array",
-        items=VECTOR,
-        minItems=1,
-        maxItems=limits.MAX_QUERIES,
+        anyOf=_rows(limits.MAX_QUERIES),
     ),
 ]
 Metadata = Annotated[
@@ -312,4 +372,12 @@ ScoreThreshold = Annotated[float, _said("Rows of a lower score are left out.")]
 OutputFields = Annotated[
     list[Annotated[str, _each(enum=list(OUTPUT_FIELDS))]],
     _said("`embedding` has the vectors answered; everything else always comes."),
+]
+EmbeddingFormat = Annotated[
+    str,
+    _said(
+        "How `embedding` is answered: as a list of numbers, or as base64 of their float32 little-endian bytes.",
+        enum=list(EMBEDDING_FORMATS),
+        default="list",
+    ),
 ]

@@ -32,7 +32,7 @@ def read_parameters(struct: Any, query: str, *, but: frozenset[str] = frozenset(
         name, text = _unquote(raw_name), _unquote(raw_text)
         kind = types.get(name)
         if kind is None or name in but:
-            if is_strict(struct) or name in struct.LATER:
+            if is_strict(struct):
                 refuse_unknown(struct, name, "parameter")
             continue
         if kind == list[str] | None:

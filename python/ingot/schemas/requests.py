@@ -1,7 +1,6 @@
 """The fields of every request, as typed structs. `None` is absent; an empty `Raw` is absent.
 
-`LATER` names fields of the contract that come with a later version, and what to do until then. Each field says by its
-kind what it is; `NEEDED` and `ONE_OF` are the rules of `checks` that no kind can say.
+Each field says by its kind what it is; `NEEDED` and `ONE_OF` are the rules of `checks` that no kind can say.
 """
 
 from typing import ClassVar
@@ -31,8 +30,6 @@ __all__ = [
 class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, dict=False):
     """What all requests to a tenant have in common."""
 
-    #: Fields of the contract that are not offered yet -> what to do instead.
-    LATER: ClassVar[dict[str, str]] = {}
     #: Fields that hold vectors: never a query parameter.
     VECTORS: ClassVar[frozenset[str]] = frozenset()
     #: Fields that have to be given, beside the vectors.
@@ -64,9 +61,6 @@ class SearchRequest(Request):
     VECTORS = frozenset({"query_embedding", "query_embeddings"})
     ONE_OF = ("query_embedding", "query_embeddings")
     ONE_NEEDED = True
-    LATER = {
-        "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
-    }
 
     query_embedding: kinds.Query = Raw()
     query_embeddings: kinds.Queries = Raw()
@@ -76,14 +70,11 @@ class SearchRequest(Request):
     ef: kinds.Ef | None = None
     score_threshold: kinds.ScoreThreshold | None = None
     filter_expr: kinds.FilterExpr | None = None
+    embedding_format: kinds.EmbeddingFormat | None = None
 
 
 class GetRequest(Request):
     """POST /embeddings/filter-raw-embeddings: by source, by chunk ids, by filter, or all."""
-
-    LATER = {
-        "embedding_format": "base64 vectors are not offered by this server yet: leave `embedding_format` out",
-    }
 
     ONE_OF = ("source_id", "chunk_ids", "filter_expr")
 
@@ -93,6 +84,7 @@ class GetRequest(Request):
     output_fields: kinds.OutputFields | None = None
     limit: kinds.PageLimit | None = None
     cursor: kinds.Cursor | None = None
+    embedding_format: kinds.EmbeddingFormat | None = None
 
 
 class DeleteRequest(Request):
@@ -119,7 +111,6 @@ class StatusRequest(Request):
 class StatsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """GET /tenants/monitor, GET /tenants/stats."""
 
-    LATER: ClassVar[dict[str, str]] = {}
     VECTORS: ClassVar[frozenset[str]] = frozenset()
     NEEDED: ClassVar[tuple[str, ...]] = ("tenant_id",)
     ONE_OF: ClassVar[tuple[str, ...]] = ()
@@ -158,7 +149,6 @@ class SourcesRequest(Request):
 class ListRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """GET /tenants/list."""
 
-    LATER: ClassVar[dict[str, str]] = {}
     VECTORS: ClassVar[frozenset[str]] = frozenset()
     NEEDED: ClassVar[tuple[str, ...]] = ()
     ONE_OF: ClassVar[tuple[str, ...]] = ()
@@ -170,6 +160,7 @@ class ListRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 METRICS = kinds.METRICS
 OUTPUT_FIELDS = kinds.OUTPUT_FIELDS
+EMBEDDING_FORMATS = kinds.EMBEDDING_FORMATS
 
 #: The default and the largest `limit` of a search, of a get, and of a list of names.
 SEARCH_LIMIT = (limits.DEFAULT_SEARCH_LIMIT, limits.MAX_SEARCH_LIMIT)

@@ -78,6 +78,51 @@ pub enum Error {
         /// What is wrong there.
         reason: &'static str,
     },
+    /// A body that is not what its content encoding says.
+    MalformedEncoding {
+        /// Name of the encoding.
+        encoding: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Text that is not base64.
+    MalformedBase64 {
+        /// Path of the field.
+        field: String,
+        /// Byte offset in the body, from 0.
+        offset: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// A body that unpacks to more than it may.
+    BodyTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// A JSON body that is too long even without its rows.
+    EnvelopeTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// A field that a binary form lacks.
+    MissingField {
+        /// Its path.
+        field: String,
+    },
+    /// A field that a binary form does not have.
+    UnknownField {
+        /// Its path.
+        field: String,
+    },
+    /// A binary form whose data does not have the length that its shape asks for.
+    DataLength {
+        /// Path of the data.
+        field: String,
+        /// Bytes that the shape asks for, or the most that any shape may.
+        expected: usize,
+        /// Bytes that came; one more than `expected` when there were too many.
+        got: usize,
+    },
     /// A top-level field that appears twice.
     DuplicateField {
         /// Its name.

@@ -29,6 +29,12 @@ pub const MAX_NESTING: usize = 64;
 pub const MAX_FIELDS: usize = 1000;
 /// Longest key, unescaped, of a JSON object whose keys matter to the reader.
 pub const MAX_KEY: usize = 4096;
+/// Longest JSON body without its rows, in bytes.
+pub const MAX_ENVELOPE: usize = 16 * 1024 * 1024;
+/// Most members of a gzip body, and frames of a zstd one: each costs more than its bytes.
+pub const MAX_ENCODED_MEMBERS: usize = 16_384;
+/// Largest window of a zstd body, as a power of two: 8 MiB (RFC 8878, section 3.1.1.1.2).
+pub const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 /// Longest header of an npy array, in bytes.
 pub const MAX_NPY_HEADER: usize = 64 * 1024;
 

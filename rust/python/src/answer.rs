@@ -3,15 +3,45 @@
 use std::collections::HashSet;
 use std::io::Write;
 
+use ingot_engine::body::base64;
 use ingot_engine::error::Result;
 use ingot_engine::exact;
 use ingot_engine::tenant::{Bookmark, Hit, Hits};
 use ingot_engine::vector::Metric;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 /// Bytes after which another part is begun.
 const PART: usize = 256 * 1024;
+
+/// How the vectors of rows are shown.
+#[derive(Clone, Copy)]
+pub enum Vectors {
+    /// Not at all.
+    None,
+    /// As lists of numbers.
+    List,
+    /// As base64 of their float32 little-endian bytes.
+    Base64,
+}
+
+impl Vectors {
+    /// What Python calls them: `none`, `list` or `base64`.
+    ///
+    /// # Errors
+    /// `ValueError` for another name.
+    pub fn named(name: &str) -> PyResult<Self> {
+        match name {
+            "none" => Ok(Self::None),
+            "list" => Ok(Self::List),
+            "base64" => Ok(Self::Base64),
+            other => {
+                Err(PyValueError::new_err(format!("vectors must be none, list or base64, not {other:?}")))
+            }
+        }
+    }
+}
 
 /// JSON text in parts of a few hundred KiB, and how many rows it shows.
 pub struct Answer {
@@ -22,7 +52,7 @@ pub struct Answer {
 impl Answer {
     /// The list of what a query found; for a `batch` the list of these lists. `None` when it is longer than `most`
     /// bytes.
-    pub fn write(found: &[Hits], batch: bool, most: usize) -> Result<Option<Self>> {
+    pub fn write(found: &[Hits], batch: bool, vectors: Vectors, most: usize) -> Result<Option<Self>> {
         let mut text = Text { parts: Vec::new(), last: Vec::new(), left: most };
         if batch {
             text.last.push(b'[');
@@ -33,7 +63,7 @@ impl Answer {
             let mut first = true;
             hits.each(&mut |hit| {
                 if text.left > 0 {
-                    text.item(&hit, Some(metric), false, first);
+                    text.item(&hit, Some(metric), vectors, first);
                 }
                 first = false;
                 Ok(())
@@ -64,11 +94,11 @@ pub struct Page {
 
 impl Page {
     /// The list of `hits`, as far as it is about `most` bytes long; at least the first.
-    pub fn write(hits: &Hits, bookmark: &Bookmark, with_embeddings: bool, most: usize) -> Result<Self> {
+    pub fn write(hits: &Hits, bookmark: &Bookmark, vectors: Vectors, most: usize) -> Result<Self> {
         let mut text = Text { parts: Vec::new(), last: vec![b'['], left: most };
         let mut rows = 0;
         hits.each_while(&mut |hit| {
-            let start = text.item(&hit, None, with_embeddings, rows == 0);
+            let start = text.item(&hit, None, vectors, rows == 0);
             if text.left == 0 && rows > 0 {
                 text.last.truncate(start);
                 return Ok(false);
@@ -136,7 +166,7 @@ impl Text {
     }
 
     /// One row, where it begins in the last part is returned; with `metric` it was searched for.
-    fn item(&mut self, hit: &Hit<'_>, metric: Option<Metric>, with_embedding: bool, first: bool) -> usize {
+    fn item(&mut self, hit: &Hit<'_>, metric: Option<Metric>, vectors: Vectors, first: bool) -> usize {
         if self.last.len() > PART {
             self.parts.push(std::mem::take(&mut self.last));
         }
@@ -147,10 +177,14 @@ impl Text {
         out.extend_from_slice(b",\"embedding\":{\"chunk_id\":");
         quote(out, &hit.chunk_id);
         out.extend_from_slice(b",\"embedding\":");
-        if with_embedding {
-            numbers(out, hit.vector);
-        } else {
-            out.extend_from_slice(b"null");
+        match vectors {
+            Vectors::None => out.extend_from_slice(b"null"),
+            Vectors::List => numbers(out, hit.vector),
+            Vectors::Base64 => {
+                out.push(b'"');
+                base64::encode(bytemuck::cast_slice(hit.vector), out);
+                out.push(b'"');
+            }
         }
         out.push(b'}');
         if let Some(metric) = metric {

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::Arc;
 
-use ingot_engine::body::{self, JsonReader, NpyReader, Purpose};
+use ingot_engine::body;
 use ingot_engine::error::{Error, Result};
 use ingot_engine::pool::Pool;
 use ingot_engine::sync::Mutex;
@@ -19,14 +19,15 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::completions::{Completions, Outcome};
+use crate::decoder::Decoder;
 use crate::errors::exception;
 
 /// Threads that parse.
 const THREADS: usize = 2;
-/// Bytes parsed before it is looked whether the reader is still wanted.
-const STEP: usize = 256 * 1024;
 /// Steps of one reader before another one's turn comes.
 const TURN: usize = 8;
+/// Bytes that an encoded body unpacks to before its caller is asked again: so much is held that it has not counted.
+const CREDIT: u64 = 1024 * 1024;
 
 /// float32 rows that a body reader made.
 #[pyclass(frozen, module = "ingot._native")]
@@ -132,27 +133,6 @@ pub struct BodyReader {
     shared: Arc<Mutex<Inbox>>,
 }
 
-enum Parser {
-    Json(Box<JsonReader>),
-    Npy(Box<NpyReader>),
-}
-
-impl Parser {
-    fn push(&mut self, chunk: &[u8]) -> Result<()> {
-        match self {
-            Self::Json(reader) => reader.push(chunk),
-            Self::Npy(reader) => reader.push(chunk),
-        }
-    }
-
-    fn finish(self) -> Result<body::Body> {
-        match self {
-            Self::Json(reader) => reader.finish(),
-            Self::Npy(reader) => reader.finish(),
-        }
-    }
-}
-
 /// Why a body cannot be read.
 #[derive(Clone)]
 enum Failure {
@@ -177,11 +157,15 @@ impl Failure {
 /// What waits for the parser, and who waits for it.
 struct Inbox {
     /// `None` while a job has it, after an error, and at the end.
-    parser: Option<Parser>,
+    parser: Option<Decoder>,
+    /// Those that are not parsed, or of which more will come out.
     chunks: VecDeque<PyBackedBytes>,
     /// Bytes of the first chunk that are parsed already.
     parsed: usize,
     unparsed: usize,
+    /// Bytes unpacked so far, and up to where it may go on. A body without an encoding has no such bound.
+    unpacked: u64,
+    credit: u64,
     /// Whether a job is queued or at work; there is at most one.
     running: bool,
     failure: Option<Failure>,
@@ -193,6 +177,11 @@ struct Inbox {
 }
 
 impl Inbox {
+    /// Whether a job has something to do.
+    fn has_work(&self) -> bool {
+        self.finish.is_some() || (self.unpacked < self.credit && !self.chunks.is_empty())
+    }
+
     fn accept(&mut self, chunk: PyBackedBytes) {
         self.unparsed += chunk.len();
         self.chunks.push_back(chunk);
@@ -271,6 +260,9 @@ fn turn(shared: &Mutex<Inbox>) -> bool {
             if inbox.abandoned {
                 return false;
             }
+            if !inbox.has_work() {
+                return idle(&mut inbox, Some(parser));
+            }
             match (inbox.chunks.pop_front(), &inbox.finish) {
                 (Some(chunk), _) => (chunk, mem::take(&mut inbox.parsed)),
                 (None, None) => return idle(&mut inbox, Some(parser)),
@@ -280,15 +272,18 @@ fn turn(shared: &Mutex<Inbox>) -> bool {
                 }
             }
         };
-        let step = STEP.min(chunk.len() - from);
-        let pushed = guarded(|| parser.push(&chunk[from..from + step]));
+        let parsed = guarded(|| parser.step(&chunk[from..]));
         let mut inbox = shared.lock();
-        if let Err(failure) = pushed {
-            inbox.fail(failure);
-            return false;
-        }
+        let step = match parsed {
+            Ok(step) => step,
+            Err(failure) => {
+                inbox.fail(failure);
+                return false;
+            }
+        };
         inbox.unparsed -= step;
-        if from + step < chunk.len() && !inbox.abandoned {
+        inbox.unpacked = parser.unpacked();
+        if (from + step < chunk.len() || parser.pending()) && !inbox.abandoned {
             inbox.parsed = from + step;
             inbox.chunks.push_front(chunk);
         }
@@ -298,7 +293,7 @@ fn turn(shared: &Mutex<Inbox>) -> bool {
 }
 
 /// Nothing is left to parse for now.
-fn idle(inbox: &mut Inbox, parser: Option<Parser>) -> bool {
+fn idle(inbox: &mut Inbox, parser: Option<Decoder>) -> bool {
     inbox.running = false;
     inbox.parser = parser;
     inbox.report();
@@ -306,7 +301,7 @@ fn idle(inbox: &mut Inbox, parser: Option<Parser>) -> bool {
 }
 
 /// Nothing is left to parse, and nothing follows.
-fn end(shared: &Mutex<Inbox>, parser: Parser) -> bool {
+fn end(shared: &Mutex<Inbox>, parser: Decoder) -> bool {
     let read = guarded(|| parser.finish());
     let mut inbox = shared.lock();
     match read {
@@ -333,19 +328,19 @@ fn guarded<T>(parse: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failu
 #[pymethods]
 impl BodyReader {
     #[new]
-    fn new(format: &str, purpose: &str) -> PyResult<Self> {
-        let purpose = match purpose {
-            "insert" => Purpose::Insert,
-            "search" => Purpose::Search,
-            _ => return Err(PyValueError::new_err("purpose must be 'insert' or 'search'")),
-        };
-        let parser = match format {
-            "json" => Parser::Json(Box::new(JsonReader::new(purpose))),
-            "npy" => Parser::Npy(Box::new(NpyReader::new(purpose))),
-            _ => return Err(PyValueError::new_err("format must be 'json' or 'npy'")),
-        };
+    #[pyo3(signature = (format, purpose, encoding=None, limit=u64::MAX))]
+    fn new(
+        py: Python<'_>,
+        format: &str,
+        purpose: &str,
+        encoding: Option<&str>,
+        limit: u64,
+    ) -> PyResult<Self> {
+        let decoder = Decoder::of(py, format, purpose, encoding, limit)?;
         let inbox = Inbox {
-            parser: Some(parser),
+            credit: if encoding.is_some() { 0 } else { u64::MAX },
+            unpacked: 0,
+            parser: Some(decoder),
             chunks: VecDeque::new(),
             parsed: 0,
             unparsed: 0,
@@ -357,6 +352,19 @@ impl BodyReader {
             abandoned: false,
         };
         Ok(Self { shared: Arc::new(Mutex::new(inbox)) })
+    }
+
+    /// Bytes unpacked so far; 0 for a body without an encoding.
+    #[getter]
+    fn unpacked(&self) -> u64 {
+        self.shared.lock().unpacked
+    }
+
+    /// Whether everything fed so far is parsed.
+    #[getter]
+    fn parsed(&self) -> bool {
+        let inbox = self.shared.lock();
+        inbox.chunks.is_empty() && !inbox.running
     }
 
     /// Hands a chunk over and returns at once with the bytes not parsed yet.
@@ -371,19 +379,31 @@ impl BodyReader {
                 return Err(PyValueError::new_err("the body has ended"));
             }
             inbox.accept(chunk);
+            if !inbox.has_work() {
+                return Ok(inbox.unparsed);
+            }
             inbox.unparsed
         };
         wake(&self.shared)?;
         Ok(unparsed)
     }
 
-    /// Completes with None when everything fed so far is parsed, or with the error found.
-    fn when_drained(&self, completions: &Bound<'_, Completions>, token: i64) {
-        let mut inbox = self.shared.lock();
-        inbox.waiting.push((completions.get().clone(), token));
-        if !inbox.running {
-            inbox.report();
+    /// Completes with None when everything fed so far is parsed, or with the error found. Of an encoded body a bounded
+    /// part is unpacked each time.
+    fn when_drained(&self, completions: &Bound<'_, Completions>, token: i64) -> PyResult<()> {
+        {
+            let mut inbox = self.shared.lock();
+            inbox.waiting.push((completions.get().clone(), token));
+            inbox.credit = inbox.credit.max(inbox.unpacked + CREDIT);
+            if inbox.running {
+                return Ok(());
+            }
+            if inbox.failure.is_some() || !inbox.has_work() {
+                inbox.report();
+                return Ok(());
+            }
         }
+        Ok(wake(&self.shared)?)
     }
 
     /// Completes with the `Body`, or with the error found.
@@ -416,7 +436,12 @@ impl BodyReader {
             }
         };
         let read = py.detach(move || {
-            chunks.iter().try_for_each(|chunk| parser.push(chunk))?;
+            for chunk in &chunks {
+                let mut rest: &[u8] = chunk;
+                while !rest.is_empty() || parser.pending() {
+                    rest = &rest[parser.step(rest)?..];
+                }
+            }
             parser.finish()
         });
         match read {

@@ -7,6 +7,7 @@ mod array_unsafe;
 mod body;
 mod call;
 mod completions;
+mod decoder;
 mod errors;
 mod eventfd_unsafe;
 mod file_id;

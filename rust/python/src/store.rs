@@ -15,7 +15,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::answer::{Answer, Page, VectorsById};
+use crate::answer::{self, Answer, Page, VectorsById};
 use crate::array_unsafe::Purpose;
 use crate::body::Rows;
 use crate::call::released;
@@ -249,7 +249,7 @@ impl Store {
         Ok(())
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, here=false, sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, filter=None))]
+    #[pyo3(signature = (completions, token, tenant_id, queries, *, batch, max_bytes, here=false, vectors="none", sub_tenant_id=None, limit=10, ef=None, exact=false, score_threshold=None, filter=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_search_json(
         &self,
@@ -261,6 +261,7 @@ impl Store {
         batch: bool,
         max_bytes: usize,
         here: bool,
+        vectors: &str,
         sub_tenant_id: Option<String>,
         limit: usize,
         ef: Option<usize>,
@@ -268,11 +269,12 @@ impl Store {
         score_threshold: Option<f32>,
         filter: Option<&str>,
     ) -> PyResult<()> {
+        let vectors = answer::Vectors::named(vectors)?;
         let search = search(py, SearchOptions { limit, ef, exact }, score_threshold, filter)?;
         let queries = queries.take()?;
         let completions = completions.clone();
         let query = Batch { tenant_id, sub_tenant: sub_tenant_id, queries, search };
-        let write = move |found: Vec<_>| Answer::write(&found, batch, max_bytes);
+        let write = move |found: Vec<_>| Answer::write(&found, batch, vectors, max_bytes);
         let completion = Box::new(move |written| {
             report(&completions, token, written, |py, answer: Option<Answer>| {
                 let Some(answer) = answer else { return Ok(None) };
@@ -303,32 +305,6 @@ impl Store {
         })
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false, filter=None))]
-    #[allow(clippy::too_many_arguments)]
-    fn begin_get(
-        &self,
-        py: Python<'_>,
-        completions: &Completions,
-        token: i64,
-        tenant_id: String,
-        sub_tenant_id: Option<String>,
-        source_id: Option<String>,
-        chunk_ids: Option<Vec<String>>,
-        limit: usize,
-        with_embeddings: bool,
-        filter: Option<&str>,
-    ) -> PyResult<()> {
-        let selector = selector(py, source_id, chunk_ids, filter)?;
-        let completions = completions.clone();
-        self.store.begin_read(move |store| {
-            let found = store.get(&tenant_id, sub_tenant_id.as_deref(), selector.as_ref(), limit);
-            let gathered =
-                found.and_then(|(hits, more)| Ok((Hits::gather(&hits, false, with_embeddings)?, more)));
-            report(&completions, token, gathered, |py, (hits, more)| Ok((Py::new(py, hits)?, more)));
-        });
-        Ok(())
-    }
-
     #[pyo3(signature = (completions, token, tenant_id, chunk_ids, *, max_bytes, sub_tenant_id=None))]
     fn begin_get_json(
         &self,
@@ -350,7 +326,7 @@ impl Store {
         });
     }
 
-    #[pyo3(signature = (completions, token, tenant_id, *, max_bytes, sub_tenant_id=None, source_id=None, chunk_ids=None, filter=None, limit=100, with_embeddings=false, cursor=None))]
+    #[pyo3(signature = (completions, token, tenant_id, *, max_bytes, sub_tenant_id=None, source_id=None, chunk_ids=None, filter=None, limit=100, vectors="none", cursor=None))]
     #[allow(clippy::too_many_arguments)]
     fn begin_page_json(
         &self,
@@ -364,16 +340,17 @@ impl Store {
         chunk_ids: Option<Vec<String>>,
         filter: Option<&str>,
         limit: usize,
-        with_embeddings: bool,
+        vectors: &str,
         cursor: Option<String>,
     ) -> PyResult<()> {
+        let vectors = answer::Vectors::named(vectors)?;
         let selector = selector(py, source_id, chunk_ids, filter)?;
         let completions = completions.clone();
         self.store.begin_read(move |store| {
             let (sub_tenant, cursor) = (sub_tenant_id.as_deref(), cursor.as_deref());
             let found = store.page(&tenant_id, sub_tenant, selector.as_ref(), limit, cursor);
             let written =
-                found.and_then(|(hits, bookmark)| Page::write(&hits, &bookmark, with_embeddings, max_bytes));
+                found.and_then(|(hits, bookmark)| Page::write(&hits, &bookmark, vectors, max_bytes));
             report(&completions, token, written, |py, Page { answer, next }| {
                 Ok((answer.bytes(py), answer.rows, next))
             });

@@ -1,9 +1,11 @@
 //! The rows of a JSON body, taken number by number: one dimension, bounded, every number finite.
 
 use super::Purpose;
+use super::binary_number::{Type, decode};
 use super::number;
 use crate::error::{Error, Result};
 use crate::limits::MAX_DIMENSION;
+use crate::validate;
 use crate::vector::{Dimension, Rows};
 
 /// What ended a run of [`Intake::run`].
@@ -135,6 +137,54 @@ impl Intake {
         self.column = column;
         *at = from;
         stop
+    }
+
+    /// Whether `rows` rows of `columns` numbers may follow.
+    pub fn room(&mut self, rows: usize, columns: usize, single: bool, field: &'static str) -> Result<()> {
+        if rows == 0 || columns == 0 {
+            return Err(Error::EmptyEmbeddings { field });
+        }
+        if rows > self.limit - self.begun {
+            return Err(Error::TooManyRows { limit: self.limit });
+        }
+        let row = if single { None } else { Some(self.begun) };
+        let dimension = Dimension::new(columns);
+        let Some(dimension) = dimension else {
+            return Err(Error::TooManyColumns { row, limit: MAX_DIMENSION });
+        };
+        let known = self.rows.get_or_insert_with(|| Rows::new(dimension)).dimension();
+        if known != dimension {
+            return Err(Error::RaggedRows { row: self.begun, expected: known.get(), got: columns });
+        }
+        // A row is begun when its first number comes.
+        self.column = columns;
+        self.single = single;
+        Ok(())
+    }
+
+    /// Takes whole numbers as bytes, for which there is room.
+    pub fn fill(&mut self, number: Type, mut bytes: &[u8]) -> Result<()> {
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        let dimension = rows.dimension().get();
+        while !bytes.is_empty() {
+            if self.column == dimension {
+                rows.grow();
+                self.begun += 1;
+                self.column = 0;
+            }
+            let place = &mut rows.last_mut()[self.column..];
+            let (now, rest) = bytes.split_at(bytes.len().min(place.len() * number.size()));
+            let place = &mut place[..now.len() / number.size()];
+            decode(number, false, now, place);
+            if let Some(index) = validate::first_non_finite(place) {
+                let row = if self.single { None } else { Some(self.begun - 1) };
+                let value = validate::text(f64::from(place[index]));
+                return Err(Error::NonFinite { row, column: self.column + index, value });
+            }
+            self.column += place.len();
+            bytes = rest;
+        }
+        Ok(())
     }
 
     fn open(&mut self) -> &mut [f32] {

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 use std::mem;
 
+use super::binary::Binary;
 use super::intake::{Intake, Stop};
 use super::number::{Decimal, Next};
 use super::path::{self, Fate, Form, Frame, Kind, Slot};
 use super::text::Text;
 use super::{Body, Purpose};
 use crate::error::{Error, Result};
-use crate::limits::{MAX_FIELDS, MAX_KEY, MAX_NESTING};
+use crate::limits::{MAX_ENVELOPE, MAX_FIELDS, MAX_KEY, MAX_NESTING};
+
+mod binary;
 
 /// Where in the grammar the text stands.
 #[derive(Debug)]
@@ -26,8 +29,10 @@ enum At {
     InKey(Text),
     /// A colon must follow.
     Colon,
-    /// In a string that is passed through.
+    /// In a string that is passed through, or kept as a `dtype`.
     InString(Text),
+    /// In the `data` of a binary form.
+    InData,
     /// In a number that is passed through.
     InNumber,
     /// In `true`, `false` or `null`: what is still to come of it, and the error once it is whole.
@@ -69,6 +74,10 @@ pub struct JsonReader {
     fields: HashSet<Vec<u8>>,
     chunk_ids: HashSet<Vec<u8>>,
     envelope: Vec<u8>,
+    /// Where in the envelope the object began that is, or may turn out to be, a binary form.
+    mark: usize,
+    /// The binary form that is open: nothing of it goes to the envelope.
+    binary: Option<Box<Binary>>,
     intake: Intake,
     failed: Option<Error>,
 }
@@ -87,6 +96,8 @@ impl JsonReader {
             fields: HashSet::new(),
             chunk_ids: HashSet::new(),
             envelope: Vec::new(),
+            mark: 0,
+            binary: None,
             intake: Intake::new(purpose),
             failed: None,
         }
@@ -132,7 +143,7 @@ impl JsonReader {
     }
 
     fn read(&mut self, input: &[u8]) -> Result<()> {
-        // Input from `kept` to `at` goes to the envelope; rows do not.
+        // Input from `kept` to `at` goes to the envelope; rows and binary forms do not.
         let mut kept = 0;
         let mut at = 0;
         while let Some(byte) = input.get(at) {
@@ -151,10 +162,17 @@ impl JsonReader {
                     Err((at, reason)) => return Err(self.malformed(at, reason)),
                 },
                 At::InNumber => match self.decimal.push(*byte) {
-                    Next::Part(_) => at += 1,
-                    Next::End => self.at = At::Behind,
+                    Next::Part(_) => {
+                        at += 1;
+                        self.extent_byte(*byte);
+                    }
+                    Next::End => {
+                        self.at = At::Behind;
+                        self.extent()?;
+                    }
                     Next::Wrong(reason) => return Err(self.malformed(at, reason)),
                 },
+                At::InData => at = self.data(input, at)?,
                 At::InLiteral(rest, error) => {
                     if rest.first() != Some(byte) {
                         return Err(self.malformed(at, "expected a value"));
@@ -170,18 +188,29 @@ impl JsonReader {
                 }
                 _ => {
                     if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                        let within = self.binary.is_some();
+                        let depth = self.frames.len();
                         self.structural(*byte, at)?;
                         if matches!(self.at, At::InRow(_)) {
                             self.envelope.extend_from_slice(&input[kept..at]);
                             self.envelope.extend_from_slice((self.intake.begun() - 1).to_string().as_bytes());
+                        } else if within && self.binary.is_none() {
+                            kept = at + 1;
+                        } else if self.frames.len() > depth && self.marks() {
+                            self.envelope.extend_from_slice(&input[kept..at]);
+                            self.mark = self.envelope.len();
+                            kept = at;
                         }
                     }
                     at += 1;
                 }
             }
         }
-        if !matches!(self.at, At::InRow(_)) {
+        if !matches!(self.at, At::InRow(_)) && self.binary.is_none() {
             self.envelope.extend_from_slice(&input[kept..]);
+        }
+        if self.envelope.len() > MAX_ENVELOPE {
+            return Err(Error::EnvelopeTooLarge { limit: MAX_ENVELOPE });
         }
         Ok(())
     }
@@ -237,6 +266,8 @@ impl JsonReader {
             Some(Frame::Queries(_)) if empty => {
                 return Err(Error::EmptyEmbeddings { field: "query_embeddings" });
             }
+            Some(Frame::Shape) => self.shape_ended()?,
+            Some(Frame::Binary(target)) => self.binary_ended(target)?,
             _ => {}
         }
         self.at = if self.frames.is_empty() { At::End } else { At::Behind };
@@ -275,6 +306,11 @@ impl JsonReader {
                 }
                 self.intake.begin(matches!(self.slot, Slot::Query(_)))?;
                 self.at = At::InRow(InRow::First);
+                Ok(())
+            }
+            Fate::Decode => self.begin_data(),
+            Fate::Keep => {
+                self.at = At::InString(Text::keeping(MAX_DTYPE));
                 Ok(())
             }
             Fate::Refuse(expected) => {
@@ -318,6 +354,7 @@ impl JsonReader {
             Kind::Number => {
                 self.decimal.clear();
                 self.decimal.push(byte);
+                self.extent_byte(byte);
                 At::InNumber
             }
         };
@@ -331,18 +368,28 @@ impl JsonReader {
         self.at = if frame.is_array() { At::FirstElement } else { At::FirstKey };
         self.slot = frame.element();
         self.frames.push(frame);
+        if matches!(frame, Frame::Binary(_)) {
+            self.binary = Some(Box::default());
+        }
         Ok(())
     }
 
     /// Behind the closing quote, which is at `at`.
     fn string_ended(&mut self, at: usize) -> Result<()> {
-        let At::InKey(text) = mem::replace(&mut self.at, At::Behind) else { return Ok(()) };
+        let text = match mem::replace(&mut self.at, At::Behind) {
+            At::InKey(text) => text,
+            At::InString(text) if self.slot == Slot::Dtype => return self.dtype_ended(text),
+            _ => return Ok(()),
+        };
         self.at = At::Colon;
         self.slot = Slot::Plain;
         let Some(kept) = text.into_kept() else { return Ok(()) };
         self.key = kept.ok_or_else(|| self.malformed(at, "a key longer than 4096 bytes"))?;
         let Some(frame) = self.frames.last_mut() else { return Ok(()) };
         self.slot = frame.value(&self.key, self.purpose);
+        if matches!(self.slot, Slot::Data | Slot::Dtype | Slot::Shape) || matches!(frame, Frame::Binary(_)) {
+            return self.binary_key();
+        }
         let again = match (&mut *frame, self.slot) {
             (Frame::Body, _) => !self.fields.insert(self.key.clone()),
             (Frame::Map, _) => !self.chunk_ids.insert(self.key.clone()),
@@ -385,7 +432,13 @@ impl JsonReader {
                     }
                     Next::Wrong(reason) => return Err(self.malformed(at, reason)),
                 },
-                (_, b' ' | b'\t' | b'\n' | b'\r') => {}
+                (_, b' ' | b'\t' | b'\n' | b'\r') => {
+                    // At a stroke: there may be much of it, packed into little.
+                    at += input[at + 1..]
+                        .iter()
+                        .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+                        .count();
+                }
                 (InRow::First | InRow::Behind, b']') => {
                     self.intake.end(self.row_field())?;
                     self.at = At::Behind;
@@ -424,6 +477,9 @@ impl JsonReader {
         }
     }
 }
+
+/// Longest `dtype` that is looked at.
+const MAX_DTYPE: usize = 16;
 
 /// What follows the first byte of `true`, `false` or `null`.
 const fn rest_of_literal(first: u8) -> &'static [u8] {

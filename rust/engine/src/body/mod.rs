@@ -1,10 +1,14 @@
 //! The body of a request, read while it arrives: numbers become rows, everything else is kept as it came.
-//! It knows the text of JSON, the npy format and the paths where numbers are; it does not know what the other
-//! fields mean.
+//! It knows the content encodings, the text of JSON, base64, the npy format and the paths where numbers are; it does not
+//! know what the other fields mean.
 
 use crate::limits::{MAX_QUERIES, MAX_ROWS};
 use crate::vector::Rows;
 
+pub mod base64;
+mod binary;
+mod binary_number;
+mod encoding;
 mod intake;
 mod json;
 mod npy;
@@ -13,6 +17,7 @@ pub mod number;
 mod path;
 mod text;
 
+pub use encoding::{Encoding, Unpacker};
 pub use json::JsonReader;
 pub use npy::NpyReader;
 
@@ -38,8 +43,8 @@ impl Purpose {
 /// A body that was read whole.
 #[derive(Debug)]
 pub struct Body {
-    /// The JSON text with the number of its row in place of every array of numbers at a known path, otherwise
-    /// byte for byte as it was sent; `{}` for npy.
+    /// The JSON text with the number of its row in place of every array of numbers at a known path, and in place of a
+    /// binary form what the arrays that it stands for would leave; otherwise byte for byte as it was sent. `{}` for npy.
     pub envelope: Vec<u8>,
     /// All the arrays of numbers in the order of the body, every number finite.
     pub rows: Option<Rows>,

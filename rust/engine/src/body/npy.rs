@@ -1,6 +1,7 @@
 //! A `.npy` array, read while it arrives; a chunk may end anywhere.
 
-use super::npy_header::{Header, Type, malformed};
+use super::binary_number::{Type, decode};
+use super::npy_header::{Header, malformed};
 use super::{Body, Purpose};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DIMENSION, MAX_NPY_HEADER};
@@ -244,51 +245,6 @@ impl Array {
     }
 }
 
-/// Rounds each number once to float32.
-fn decode(number: Type, big_endian: bool, input: &[u8], output: &mut [f32]) {
-    macro_rules! each {
-        ($size:literal, $read:expr) => {
-            for (bytes, place) in input.as_chunks::<$size>().0.iter().zip(output) {
-                *place = $read(*bytes);
-            }
-        };
-    }
-    match (number, big_endian) {
-        (Type::F2, false) => each!(2, |bytes| half(u16::from_le_bytes(bytes))),
-        (Type::F2, true) => each!(2, |bytes| half(u16::from_be_bytes(bytes))),
-        (Type::F4, false) => each!(4, f32::from_le_bytes),
-        (Type::F4, true) => each!(4, f32::from_be_bytes),
-        (Type::F8, false) => each!(8, |bytes| f64::from_le_bytes(bytes) as f32),
-        (Type::F8, true) => each!(8, |bytes| f64::from_be_bytes(bytes) as f32),
-        (Type::I1, _) => each!(1, |bytes| f32::from(i8::from_le_bytes(bytes))),
-        (Type::U1, _) => each!(1, |bytes| f32::from(u8::from_le_bytes(bytes))),
-        (Type::I2, false) => each!(2, |bytes| f32::from(i16::from_le_bytes(bytes))),
-        (Type::I2, true) => each!(2, |bytes| f32::from(i16::from_be_bytes(bytes))),
-        (Type::U2, false) => each!(2, |bytes| f32::from(u16::from_le_bytes(bytes))),
-        (Type::U2, true) => each!(2, |bytes| f32::from(u16::from_be_bytes(bytes))),
-        (Type::I4, false) => each!(4, |bytes| i32::from_le_bytes(bytes) as f32),
-        (Type::I4, true) => each!(4, |bytes| i32::from_be_bytes(bytes) as f32),
-        (Type::U4, false) => each!(4, |bytes| u32::from_le_bytes(bytes) as f32),
-        (Type::U4, true) => each!(4, |bytes| u32::from_be_bytes(bytes) as f32),
-        (Type::I8, false) => each!(8, |bytes| i64::from_le_bytes(bytes) as f32),
-        (Type::I8, true) => each!(8, |bytes| i64::from_be_bytes(bytes) as f32),
-        (Type::U8, false) => each!(8, |bytes| u64::from_le_bytes(bytes) as f32),
-        (Type::U8, true) => each!(8, |bytes| u64::from_be_bytes(bytes) as f32),
-    }
-}
-
-/// float16 (IEEE 754 binary16) as float32, which holds each of them exactly.
-fn half(bits: u16) -> f32 {
-    let magnitude = u32::from(bits & 0x7fff);
-    let value = match magnitude >> 10 {
-        // A subnormal is its significand times 2^-24.
-        0 => (magnitude as f32 * f32::from_bits((127 - 24) << 23)).to_bits(),
-        31 => 0x7f80_0000 | (magnitude << 13),
-        _ => (magnitude << 13) + ((127 - 15) << 23),
-    };
-    f32::from_bits(value | (u32::from(bits & 0x8000) << 16))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,18 +312,5 @@ mod tests {
         assert_eq!(read(&file("<f4", "False", "(0,)", &[]), Purpose::Search, 5).unwrap_err(), expected);
         let numbers = file("<f4", "False", "(1, 2, 3)", &[0; 24]);
         assert!(matches!(read(&numbers, Purpose::Insert, 5), Err(Error::MalformedNpy { .. })));
-    }
-
-    #[test]
-    fn every_float16_is_exact() {
-        for (bits, value) in [(0, 0.0), (1, 5.960_464_5e-8), (0x3c00, 1.0), (0x7bff, 65504.0), (0xc000, -2.0)]
-        {
-            assert_eq!(half(bits), value);
-        }
-        assert!(half(0x8000).is_sign_negative());
-        assert_eq!(half(0x0400), 6.103_515_6e-5);
-        assert_eq!(half(0x03ff), 6.097_555e-5);
-        assert_eq!((half(0x7c00), half(0xfc00)), (f32::INFINITY, -f32::INFINITY));
-        assert!(half(0x7e01).is_nan());
     }
 }

@@ -1,24 +1,8 @@
 //! The header of a `.npy` file: a Python dict literal with exactly the keys `descr`, `fortran_order` and `shape`
 //! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
 
+use super::binary_number::Type;
 use crate::error::{Error, Result};
-
-/// Type of one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Type {
-    F2,
-    F4,
-    F8,
-    I1,
-    I2,
-    I4,
-    I8,
-    U1,
-    U2,
-    U4,
-    U8,
-}
 
 /// What the header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,35 +11,6 @@ pub struct Header {
     pub big_endian: bool,
     pub fortran_order: bool,
     pub shape: Vec<u64>,
-}
-
-impl Type {
-    /// Bytes of one number.
-    pub const fn size(self) -> usize {
-        match self {
-            Self::I1 | Self::U1 => 1,
-            Self::F2 | Self::I2 | Self::U2 => 2,
-            Self::F4 | Self::I4 | Self::U4 => 4,
-            Self::F8 | Self::I8 | Self::U8 => 8,
-        }
-    }
-
-    fn of(code: &[u8]) -> Option<Self> {
-        Some(match code {
-            b"f2" => Self::F2,
-            b"f4" => Self::F4,
-            b"f8" => Self::F8,
-            b"i1" => Self::I1,
-            b"i2" => Self::I2,
-            b"i4" => Self::I4,
-            b"i8" => Self::I8,
-            b"u1" => Self::U1,
-            b"u2" => Self::U2,
-            b"u4" => Self::U4,
-            b"u8" => Self::U8,
-            _ => return None,
-        })
-    }
 }
 
 pub fn malformed(reason: impl Into<String>) -> Error {

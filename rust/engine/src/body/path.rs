@@ -2,8 +2,8 @@
 //!
 //! Insert: `embeddings[*]` (matrix form), `embeddings[*].embeddings[*].embedding` (document form) and
 //! `embeddings.<chunk id>` (the map of the first age). Search: `query_embedding`, `query_embeddings[*]` and
-//! `embeddings` (first age). Everywhere else is plain JSON. So is the binary form `{"data", "dtype", "shape"}`,
-//! which may take the place of an array; these three keys are never chunk ids of the map.
+//! `embeddings` (first age). The binary form `{"data", "dtype", "shape"}` may take the place of an array of rows, and of
+//! a query; these three keys are never chunk ids of the map. Everywhere else is plain JSON.
 
 use super::Purpose;
 
@@ -24,7 +24,28 @@ pub enum Slot {
     Chunk,
     /// A row of many.
     Row,
-    /// A vector that stands for itself, in the field of this name; the binary form and null may stand for it.
+    /// A vector that stands for itself, in the field of this name.
+    Query(&'static str),
+    /// `query_embeddings`
+    Queries,
+    /// `data` of the binary form.
+    Data,
+    /// `dtype` of the binary form.
+    Dtype,
+    /// `shape` of the binary form.
+    Shape,
+    /// A number of `shape`.
+    Extent,
+}
+
+/// What a binary form stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `embeddings` of an insert.
+    Matrix,
+    /// `embeddings[*].embeddings`
+    Chunks,
+    /// The query in the field of this name.
     Query(&'static str),
     /// `query_embeddings`
     Queries,
@@ -51,6 +72,10 @@ pub enum Frame {
     Chunk(bool),
     /// `query_embeddings`, and its items so far.
     Queries(usize),
+    /// A binary form.
+    Binary(Target),
+    /// Its `shape`.
+    Shape,
 }
 
 /// What the first item of `embeddings` made of it.
@@ -63,6 +88,9 @@ pub enum Form {
     /// Items are documents.
     Document,
 }
+
+/// What belongs into `dtype`.
+pub const DTYPES: &str = "float32, float16 or int8";
 
 /// What a value is, told from its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +145,10 @@ pub enum Fate {
     Open(Frame),
     /// Taken as a row of numbers.
     Take,
+    /// Decoded as base64.
+    Decode,
+    /// A short string that is wanted.
+    Keep,
     /// Refused: this belongs here.
     Refuse(&'static str),
 }
@@ -136,16 +168,27 @@ impl Slot {
             (Self::Item, Kind::Object) if !matches!(form, Form::Matrix) => Fate::Open(Frame::Document(false)),
             (Self::Item, _) if matches!(form, Form::Document) => Fate::Refuse("an object"),
             (Self::Chunks, Kind::Array) => Fate::Open(Frame::Chunks(0)),
-            (Self::Chunks, Kind::Object | Kind::Null) => Fate::Pass,
+            (Self::Chunks, Kind::Object) => Fate::Open(Frame::Binary(Target::Chunks)),
+            (Self::Chunks, Kind::Null) => Fate::Pass,
             (Self::Chunks, _) => Fate::Refuse("an array of objects"),
             (Self::Chunk, Kind::Object) => Fate::Open(Frame::Chunk(false)),
             (Self::Chunk, _) => Fate::Refuse("an object"),
             (Self::Queries, Kind::Array) => Fate::Open(Frame::Queries(0)),
-            (Self::Queries, Kind::Object | Kind::Null) => Fate::Pass,
+            (Self::Queries, Kind::Object) => Fate::Open(Frame::Binary(Target::Queries)),
+            (Self::Queries, Kind::Null) => Fate::Pass,
             (Self::Queries, _) => Fate::Refuse("an array of rows"),
-            (Self::Query(_), Kind::Object | Kind::Null) => Fate::Pass,
+            (Self::Query(field), Kind::Object) => Fate::Open(Frame::Binary(Target::Query(field))),
+            (Self::Query(_), Kind::Null) => Fate::Pass,
             (Self::Row | Self::Query(_), Kind::Array) => Fate::Take,
             (Self::Item | Self::Row | Self::Query(_), _) => Fate::Refuse("an array of numbers"),
+            (Self::Data, Kind::String) => Fate::Decode,
+            (Self::Data, _) => Fate::Refuse("base64 text"),
+            (Self::Dtype, Kind::String) => Fate::Keep,
+            (Self::Dtype, _) => Fate::Refuse(DTYPES),
+            (Self::Shape, Kind::Array) => Fate::Open(Frame::Shape),
+            (Self::Shape, _) => Fate::Refuse("an array of integers"),
+            (Self::Extent, Kind::Number) => Fate::Pass,
+            (Self::Extent, _) => Fate::Refuse("an integer"),
         }
     }
 }
@@ -153,12 +196,12 @@ impl Slot {
 impl Frame {
     /// Whether this is an array.
     pub const fn is_array(self) -> bool {
-        matches!(self, Self::PlainArray | Self::Items(..) | Self::Chunks(_) | Self::Queries(_))
+        matches!(self, Self::PlainArray | Self::Items(..) | Self::Chunks(_) | Self::Queries(_) | Self::Shape)
     }
 
     /// Whether the keys of this object are compared with anything.
     pub const fn reads_keys(self) -> bool {
-        matches!(self, Self::Body | Self::Map | Self::Document(_) | Self::Chunk(_))
+        matches!(self, Self::Body | Self::Map | Self::Document(_) | Self::Chunk(_) | Self::Binary(_))
     }
 
     /// What belongs in this array.
@@ -167,6 +210,7 @@ impl Frame {
             Self::Items(..) => Slot::Item,
             Self::Chunks(_) => Slot::Chunk,
             Self::Queries(_) => Slot::Row,
+            Self::Shape => Slot::Extent,
             _ => Slot::Plain,
         }
     }
@@ -180,7 +224,9 @@ impl Frame {
             (Self::Body, b"query_embeddings", Purpose::Search) => Slot::Queries,
             (Self::Document(_), b"embeddings", _) => Slot::Chunks,
             (Self::Chunk(_), b"embedding", _) => Slot::Row,
-            (Self::Map, b"data" | b"dtype" | b"shape", _) => Slot::Plain,
+            (Self::Map | Self::Binary(_), b"data", _) => Slot::Data,
+            (Self::Map | Self::Binary(_), b"dtype", _) => Slot::Dtype,
+            (Self::Map | Self::Binary(_), b"shape", _) => Slot::Shape,
             (Self::Map, ..) => Slot::Row,
             _ => Slot::Plain,
         }
@@ -196,6 +242,15 @@ impl Frame {
 
 /// Name of the value that stands in `slot` under `frames`; `key` is the last key read in the innermost object.
 pub fn name(frames: &[Frame], slot: Slot, key: &[u8]) -> String {
+    if let Some(at) = frames.iter().position(|frame| matches!(frame, Frame::Binary(_))) {
+        let whole = match frames[at] {
+            Frame::Binary(Target::Query(field)) => field.to_owned(),
+            Frame::Binary(Target::Queries) => "query_embeddings".to_owned(),
+            Frame::Binary(Target::Chunks) => name(&frames[..at], Slot::Chunks, key),
+            _ => "embeddings".to_owned(),
+        };
+        return format!("{whole}.{}", shorten(key));
+    }
     let document = match (slot, frames.get(1)) {
         (Slot::Body, _) => return "body".to_owned(),
         (Slot::Query(field), _) => return field.to_owned(),

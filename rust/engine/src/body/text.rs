@@ -90,6 +90,15 @@ impl Text {
         Ok(None)
     }
 
+    /// Takes one byte of an escape, from its backslash on; whether that was its last.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn escaped(&mut self, byte: u8) -> Result<bool, &'static str> {
+        self.step(byte)?;
+        Ok(self.at == At::Plain)
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         if let Some(kept) = &mut self.kept {
             kept.extend(bytes);

@@ -75,17 +75,16 @@ fn what_holds_no_numbers_at_known_paths_passes_unchanged() {
     for text in [
         r#"{}"#,
         r#"{"embeddings":null}"#,
-        r#"{"embeddings":{"data":"AAAA","dtype":"float32","shape":[1,1]}}"#,
-        r#"{"embeddings":{"data":[1],"dtype":{"a":[2]},"shape":3}}"#,
-        r#"{"embeddings":[{"source_id":"a","chunk_ids":["b"],"embeddings":{"data":"AAAA","dtype":"float32","shape":[1,1]}}]}"#,
+        r#"{"embeddings":[{"source_id":"a","chunk_ids":["b"],"embeddings":null}]}"#,
+        r#"{"metadata":{"data":"AAAA","dtype":"float32","shape":[1,1]}}"#,
         r#"{"metadata":{"embeddings":[[1,2],[true]],"query_embedding":"x"},"query_embedding":[1,"x"]}"#,
         r#"{"a":[true,false,null,0,-0,1.5e+7,1E-9,"\"\\\/\b\f\n\r\t\u00e4\ud83d\ude00 é 😀 \u007f"],"b":{"c":{}},"d":[]}"#,
     ] {
         assert_eq!(insert(text).unwrap(), (text.to_owned(), vec![]));
     }
     for text in [
-        r#"{"query_embedding":{"data":"AAAA","dtype":"float32","shape":[1]}}"#,
-        r#"{"query_embeddings":{"data":"AAAA","dtype":"float32","shape":[1,1]},"embeddings":{"data":[1]}}"#,
+        r#"{"query_embedding":null,"query_embeddings":null,"embeddings":null}"#,
+        r#"{"filter":{"data":[1],"dtype":{"a":[2]},"shape":3}}"#,
     ] {
         assert_eq!(search(text).unwrap(), (text.to_owned(), vec![]));
     }
@@ -276,4 +275,137 @@ fn an_error_stays_and_ends_the_reading() {
     let error = reader.push(b"{]").unwrap_err();
     assert_eq!(reader.push(b"}"), Err(error.clone()));
     assert_eq!(reader.finish().unwrap_err(), error);
+}
+
+mod binary {
+    use super::*;
+    use crate::body::base64;
+
+    fn text(numbers: &[f32]) -> String {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let mut text = Vec::new();
+        base64::encode(&bytes, &mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    /// The keys in every order.
+    fn orders(data: &str, dtype: &str, shape: &str) -> Vec<String> {
+        let pairs =
+            [format!(r#""data":"{data}""#), format!(r#""dtype":"{dtype}""#), format!(r#""shape":{shape}"#)];
+        [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+            .map(|order| format!("{{{}}}", order.map(|index| pairs[index].clone()).join(" , ")))
+            .to_vec()
+    }
+
+    #[test]
+    fn it_leaves_what_the_rows_as_lists_would_leave() {
+        let numbers = [1.0, -2.5, 3e38, 0.0, -0.0, 1e-45];
+        for form in orders(&text(&numbers), "float32", "[2,3]") {
+            let (envelope, rows) = insert(format!(r#"{{"a":1, "embeddings" : {form} ,"b":2}}"#)).unwrap();
+            assert_eq!(envelope, r#"{"a":1, "embeddings" : [0,1] ,"b":2}"#);
+            let rows: Vec<_> = rows.concat().iter().map(|number| number.to_bits()).collect();
+            assert_eq!(rows, numbers.map(f32::to_bits));
+            let (envelope, _) = search(format!(r#"{{"query_embeddings":{form},"b":2}}"#)).unwrap();
+            assert_eq!(envelope, r#"{"query_embeddings":[0,1],"b":2}"#);
+            let documents = format!(
+                r#"{{"embeddings":[{{"embeddings":[{{"embedding":[1,2,3]}}]}},{{"chunk_ids":["a","b"],"embeddings":{form}}},{{"embeddings":{form}}}]}}"#
+            );
+            let (envelope, rows) = insert(documents).unwrap();
+            assert_eq!(
+                envelope,
+                r#"{"embeddings":[{"embeddings":[{"embedding":0}]},{"chunk_ids":["a","b"],"embeddings":[1,2]},{"embeddings":[3,4]}]}"#
+            );
+            assert_eq!((rows.len(), rows[4][1]), (5, -0.0));
+        }
+        for form in orders(&text(&numbers), "float32", "[6]") {
+            let (envelope, rows) = search(format!(r#"{{"query_embedding":{form}}}"#)).unwrap();
+            assert_eq!((envelope.as_str(), rows.len()), (r#"{"query_embedding":0}"#, 1));
+        }
+        // 1.5, a subnormal, the largest; then bytes with a sign.
+        let (_, rows) =
+            insert(r#"{"embeddings":{"data":"AD4BAP97","dtype":"float16","shape":[1,3.0]}}"#).unwrap();
+        assert_eq!(rows, [[1.5, 5.960_464_5e-8, 65504.0]]);
+        let (_, rows) =
+            insert(r#"{"embeddings":{"data":"gP9\u002f","dtype":"int8","shape":[3,1]}}"#).unwrap();
+        assert_eq!(rows.concat(), [-128.0, -1.0, 127.0]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let field = |name: &str| format!("embeddings.{name}");
+        for form in orders("AAAAAAAAgH8=", "float32", "[2,1]") {
+            let error = insert(format!(r#"{{"embeddings":{form}}}"#)).unwrap_err();
+            assert_eq!(error, Error::NonFinite { row: Some(1), column: 0, value: "inf".to_owned() });
+        }
+        for form in orders("AAAAAAAAAAA=", "float32", "[3,1]") {
+            let error = insert(format!(r#"{{"embeddings":{form}}}"#)).unwrap_err();
+            assert_eq!(error, Error::DataLength { field: field("data"), expected: 12, got: 8 });
+        }
+        for (form, error) in [
+            (r#"{"data":"AAAA","shape":[1,1]}"#, Error::MissingField { field: field("dtype") }),
+            (r#"{"dtype":"int8"}"#, Error::MissingField { field: field("data") }),
+            (r#"{"dtype":"int8","type":1}"#, Error::UnknownField { field: field("type") }),
+            (r#"{"a":[1],"data":[2]}"#, Error::UnknownField { field: field("data") }),
+            (r#"{"shape":[1,1],"shape":[1,1]}"#, Error::DuplicateField { field: field("shape") }),
+            (
+                r#"{"data":"AB==","dtype":"int8","shape":[1,1]}"#,
+                Error::MalformedBase64 {
+                    field: field("data"),
+                    offset: 25,
+                    reason: "the last character before the padding has bits that belong to no byte",
+                },
+            ),
+            (r#"{"shape":[1,0]}"#, Error::EmptyEmbeddings { field: "embeddings" }),
+            (r#"{"shape":[2001,1]}"#, Error::TooManyRows { limit: 2000 }),
+            (r#"{"shape":[1,3025]}"#, Error::TooManyColumns { row: Some(0), limit: 3024 }),
+            (r#"{"shape":[1e300,1e300]}"#, Error::TooManyRows { limit: 2000 }),
+            (
+                r#"{"dtype":"float64"}"#,
+                wrong("embeddings.dtype", None, None, "float32, float16 or int8", "another string"),
+            ),
+            (r#"{"data":7}"#, wrong("embeddings.data", None, None, "base64 text", "a number")),
+            (
+                r#"{"shape":[1.5,1]}"#,
+                wrong("embeddings.shape", None, None, "an integer from 0", "another number"),
+            ),
+            (
+                r#"{"shape":[1,1,1]}"#,
+                wrong("embeddings.shape", None, None, "an array of two integers", "another array"),
+            ),
+            (r#"{"shape":null}"#, wrong("embeddings.shape", None, None, "an array of integers", "null")),
+        ] {
+            assert_eq!(insert(format!(r#"{{"embeddings":{form}}}"#)), Err(error), "{form}");
+        }
+        let documents = r#"{"embeddings":[{"embeddings":{"data":"AA==","dtype":"int8","shape":[1,1]}},{"embeddings":{"shape":[1,2]}}]}"#;
+        assert_eq!(insert(documents), Err(Error::RaggedRows { row: 1, expected: 1, got: 2 }));
+    }
+
+    #[test]
+    fn no_text_is_kept_that_no_shape_could_ask_for() {
+        let mut reader = JsonReader::new(Purpose::Search);
+        reader.push(br#"{"query_embeddings":{"data":""#).unwrap();
+        let most = 1000 * 3024 * 4;
+        let chunk = vec![b'A'; 1 << 18];
+        let mut pushed = 0;
+        let error = loop {
+            match reader.push(&chunk) {
+                Ok(()) => pushed += chunk.len() / 4 * 3,
+                Err(error) => break error,
+            }
+        };
+        assert!(pushed <= most && pushed + (1 << 18) > most);
+        let field = "query_embeddings.data".to_owned();
+        assert_eq!(error, Error::DataLength { field, expected: most, got: most + 1 });
+    }
+}
+
+#[test]
+fn what_is_left_without_rows_is_bounded() {
+    let mut reader = JsonReader::new(Purpose::Insert);
+    reader.push(b"{\"a\":\"").unwrap();
+    let chunk = vec![b'a'; 1 << 20];
+    for _ in 0..15 {
+        reader.push(&chunk).unwrap();
+    }
+    assert_eq!(reader.push(&chunk), Err(Error::EnvelopeTooLarge { limit: 16 << 20 }));
 }
