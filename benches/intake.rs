@@ -103,8 +103,12 @@ fn validate_rows(bencher: Bencher, dimension: usize) {
 fn lay_out(bencher: Bencher, dimension: usize) {
     bencher
         .counter(BytesCount::new(ROWS * dimension * 4))
-        .with_inputs(|| DraftBatch { source_id: "a".to_owned(), metadata: None, rows: rows(dimension) })
-        .bench_local_values(|batch| DraftBody::new(vec![black_box(batch)]));
+        .with_inputs(|| rows(dimension))
+        .bench_local_values(|rows| {
+            let (source_id, row_count) = ("a".to_owned(), rows.len());
+            let batch = DraftBatch { source_id, metadata: None, row_count, continues: false };
+            DraftBody::new(black_box(rows), None, vec![batch])
+        });
 }
 
 #[divan::bench(args = [4096, 65536, 1 << 20])]

@@ -36,15 +36,16 @@ impl Scratch {
     }
 
     fn draft(&mut self, rows: usize, dimension: usize) -> Draft {
-        let mut batch = Rows::new(Dimension::new(dimension).unwrap());
-        batch.extend(&vec![0.25; rows * dimension]);
+        let mut vectors = Rows::new(Dimension::new(dimension).unwrap());
+        vectors.extend(&vec![0.25; rows * dimension]);
         self.lsn += 1;
         self.first_row += rows as u64;
-        let batch = DraftBatch { source_id: format!("source-{}", self.lsn), metadata: None, rows: batch };
+        let source_id = format!("source-{}", self.lsn);
+        let batch = DraftBatch { source_id, metadata: None, row_count: rows, continues: false };
         Draft {
             dimension: dimension as u16,
             first_row: self.first_row - rows as u64,
-            body: DraftBody::new(vec![batch]),
+            body: DraftBody::new(vectors, None, vec![batch]),
             ..Draft::bare(Kind::Upload, self.lsn)
         }
     }

@@ -44,8 +44,6 @@ class ChunkIds(Sequence[str]):
 class Inserted:
     """What an upload did. `lsn` is 0 for a dry run or a retry that changed nothing."""
 
-    #: The source; None when there are several.
-    file_id: str | None
     file_ids: list[str]
     sub_tenant_id: str
     chunk_ids: ChunkIds
@@ -54,6 +52,9 @@ class Inserted:
     existed: bool
     crc32c: int
     lsn: int
+    @property
+    def file_id(self) -> str:
+        """The only source; raises `ValueError` when there are several."""
     def __len__(self) -> int: ...
 
 @final

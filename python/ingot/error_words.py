@@ -96,7 +96,7 @@ _TABLE: dict[str, tuple[type[IngotError], _Words]] = {
     "DuplicateChunkId": (
         DuplicateChunkId,
         lambda f: (
-            f"row {f['row']}: the chunk id '{f['chunk_id']}' is that of row {f['first']} already: name each chunk once"
+            f"{place(f['row'])}the chunk id '{f['chunk_id']}' is that of row {f['first']} already: name each chunk once"
         ),
     ),
     "DuplicateSource": (

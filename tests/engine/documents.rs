@@ -202,14 +202,10 @@ fn without_lsn(outcome: Outcome) -> Outcome {
     }
 }
 
-fn seed() -> u64 {
-    let given = std::env::var("INGOT_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        now.as_nanos() as u64 | 1
-    });
-    println!("INGOT_SEED={seed}");
-    seed
+/// Random numbers from a seed, which is shown when the test fails.
+fn random(seed: usize) -> Random {
+    println!("seed {seed}");
+    Random((seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 fn times() -> usize {
@@ -218,8 +214,8 @@ fn times() -> usize {
 
 #[test]
 fn what_is_in_flight_is_decided_as_if_it_were_applied() {
-    let mut random = Random(seed());
     for round in 0..60 * times() {
+        let mut random = random(round);
         let (disk, gate) = (MemoryDisk::new(), Arc::new(Gate::default()));
         let one_by_one = started(Arc::new(MemoryDisk::new())).unwrap();
         let store = started(Arc::new(GatedDisk(disk.clone(), Arc::clone(&gate)))).unwrap();
@@ -311,9 +307,8 @@ fn acknowledged(disk: &MemoryDisk, steps: &[Step]) -> usize {
 
 #[test]
 fn after_a_power_cut_at_any_operation_documents_are_there_and_whole() {
-    let mut random = Random(seed());
-    for _ in 0..times() {
-        let steps = random.steps(24);
+    for round in 0..times() {
+        let steps = random(round).steps(24);
         let clean = MemoryDisk::new();
         let store = started(Arc::new(MemoryDisk::new())).unwrap();
         let mut states = vec![Contents::new(), contents(&store)];

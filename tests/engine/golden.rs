@@ -264,8 +264,8 @@ fn documents_are_read_with_a_checkpoint_with_a_damaged_one_and_from_the_log_alon
     let copy = Copy::of("v1-documents", write_documents, "documents");
     // It is closed without a change, so the checkpoint stays as it was written.
     assert_holds_the_documents(&copy.open());
-    let files = fs::read_dir(copy.tenant("documents")).unwrap().map(|entry| entry.unwrap().path());
-    let checkpoint = files.filter(|path| path.is_file()).next().expect("a checkpoint");
+    let mut files = fs::read_dir(copy.tenant("documents")).unwrap().map(|entry| entry.unwrap().path());
+    let checkpoint = files.find(|path| path.is_file()).expect("a checkpoint");
     let mut bytes = fs::read(&checkpoint).unwrap();
     let last = bytes.len() - 30;
     bytes[last] ^= 1;

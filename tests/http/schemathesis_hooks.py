@@ -73,6 +73,24 @@ def without_file_id(metadata: Any) -> Any:
     return metadata
 
 
+def documents(made_up: list[dict[str, Any]], tenant_id: Any) -> list[dict[str, Any]]:
+    """Documents that name a source, and a chunk, once."""
+    found, chunks = [], 0
+    for number, document in enumerate(made_up):
+        settled_one = {**document, "source_id": no_longer("source_id", f"{number} {document['source_id']}")}
+        if "metadata" in document:
+            settled_one["metadata"] = without_file_id(document["metadata"])
+        settled_one["embeddings"] = []
+        for chunk in document["embeddings"]:
+            chunk_id = no_longer("chunk_ids", f"{chunks} {chunk['chunk_id']}")
+            settled_one["embeddings"].append(
+                {"chunk_id": chunk_id, "embedding": row(chunk["embedding"], tenant_id)}
+            )
+            chunks += 1
+        found.append(settled_one)
+    return found
+
+
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Changes a case before it is sent."""
@@ -105,6 +123,12 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         tenant_id = body["tenant_id"]
         for name in struct.VECTORS:
             match body.get(name):
+                case [{}, *_] as some:
+                    body[name] = documents(some, tenant_id)
+                    # Each document has its own.
+                    for other in ("file_id", "document_metadata"):
+                        body.pop(other, None)
+                        query.pop(other, None)
                 case [[*_], *_] as rows:
                     body[name] = [row(numbers, tenant_id) for numbers in rows]
                 case [*numbers]:

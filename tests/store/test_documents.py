@@ -26,10 +26,13 @@ def test_arrays_of_any_kind_become_one_upload(store: ingot.Store, dtype: Any) ->
     first = Document("a", ["x", "y"], np.array([[1, 2, 3], [4, 5, 6]], dtype), {"n": 1})
     second = Document("b", ("z",), [[7, 8, 9]])
     inserted = store.insert_documents("t", [first, second])
-    assert (inserted.file_id, inserted.file_ids, len(inserted)) == (None, ["a", "b"], 3)
+    assert (inserted.file_ids, len(inserted)) == (["a", "b"], 3)
+    with pytest.raises(ValueError, match="file_ids"):
+        _ = inserted.file_id
     assert list(inserted.chunk_ids) == ["x", "y", "z"]
     assert (inserted.chunk_ids[-1], inserted.chunk_ids[1:]) == ("z", ["y", "z"])
-    assert "y" in inserted.chunk_ids and inserted.chunk_ids.index("z") == 2
+    assert "y" in inserted.chunk_ids
+    assert inserted.chunk_ids.index("z") == 2
     with pytest.raises(IndexError):
         inserted.chunk_ids[3]
     hits = store.get("t")
@@ -48,10 +51,10 @@ def test_documents_that_do_not_fit_are_refused_by_name(store: ingot.Store) -> No
     assert refused.value.row == 1
     with pytest.raises(errors.WrongType, match="rows, dimension"):
         store.insert_documents("t", [Document("b", ["y"], [1, 2, 3])])
-    with pytest.raises(errors.DuplicateChunkId, match="row 1.*'x'.*row 0") as twice:
+    with pytest.raises(errors.DuplicateChunkId, match=r"row 1.*'x'.*row 0") as twice:
         store.insert_documents("t", [good, Document("b", ["x"], EYE[1:2])])
-    assert (twice.value.row, twice.value.chunk_id) == (1, "x")
-    with pytest.raises(errors.ConflictingFields, match="'a'.*twice"):
+    assert twice.value.row == 1
+    with pytest.raises(errors.ConflictingFields, match=r"'a'.*twice"):
         store.insert_documents("t", [good, Document("a", ["y"], EYE[1:2])])
     with pytest.raises(errors.InvalidId, match="row 1: `chunk_id`"):
         store.insert_documents("t", [good, Document("b", ["y\n"], EYE[1:2])])
@@ -80,7 +83,7 @@ def test_an_update_of_what_is_not_all_there_changes_nothing(store: ingot.Store) 
     store.insert_documents("t", [Document("b", ["x"], EYE[:1])])
     with pytest.raises(errors.NotFound, match="'a_3'"):
         store.update("t", {"a_0": [1, 1, 1], "a_3": [1, 1, 1]})
-    with pytest.raises(errors.ConflictingFields, match="'x'.*'b'.*'a'"):
+    with pytest.raises(errors.ConflictingFields, match=r"'x'.*'b'.*'a'"):
         store.update("t", {"a_0": [1, 1, 1], "x": [1, 1, 1]})
     with pytest.raises(errors.DimensionMismatch):
         store.update("t", {"a_0": [1, 1]})

@@ -99,9 +99,8 @@ class Walk:
         dimension = held.dimension if held else self.random.choice([1, 3, 16, 17, 64])
         rows = self.held(tenant, sub_tenant) or []
         names = [f"{source}_{index}" for source in SOURCES for index in (0, 1, 2, 6, 39)]
-        names += ["x", "y", "a_00", "_1", "_", "ß"] + [
-            row.chunk_id for row in self.random.sample(rows, min(len(rows), 5))
-        ]
+        names += ["x", "y", "a_00", "_1", "_", "ß"]
+        names += [row.chunk_id for row in self.random.sample(rows, min(len(rows), 5))]
         ids = self.random.sample(sorted(set(names)), self.random.choice([1, 2, 5, 20]))
         sources = self.random.sample(SOURCES, min(len(ids), self.random.choice([1, 1, 2, 3])))
         documents, expected = [], []
@@ -136,13 +135,13 @@ class Walk:
         ids = self.random.sample(of_source, min(len(of_source), self.random.choice([1, 2, 10])))
         dimension = self.model.tenants[tenant].dimension
         vectors = self.generator.standard_normal((len(ids), dimension)).astype(np.float32)
+        wrong = {**dict(zip(ids, vectors, strict=True)), "nowhere": vectors[0]}
         with pytest.raises(NotFound):
-            wrong = {**dict(zip(ids, vectors, strict=True)), "nowhere": vectors[0]}
             self.store.update(tenant, wrong, sub_tenant_id=given)
         others = [row.chunk_id for row in rows if row.source_id != source]
         if others:
+            wrong = {ids[0]: vectors[0], self.random.choice(others): vectors[0]}
             with pytest.raises(ConflictingFields):
-                wrong = {ids[0]: vectors[0], self.random.choice(others): vectors[0]}
                 self.store.update(tenant, wrong, sub_tenant_id=given)
         self.model.insert_documents(tenant, sub_tenant, [(source, ids, vectors, None)])
         updated = self.store.update(tenant, vectors, chunk_ids=ids, sub_tenant_id=given)

@@ -112,7 +112,8 @@ def refusal(error: IngotError, request_id: str) -> web.Response:
 
 def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
     """What an upload is answered."""
-    file_id, documents = inserted.file_id, insertion.documents
+    documents, file_ids = insertion.documents, inserted.file_ids
+    file_id = file_ids[0] if len(file_ids) == 1 else None
     chunk_ids = list(inserted.chunk_ids) if documents is None else documents.chunk_ids
     ids = orjson.Fragment(orjson.dumps(chunk_ids))
     message = UPLOADED
@@ -134,8 +135,8 @@ def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:
         "overwritten": inserted.overwritten,
         "crc32c": f"{inserted.crc32c:08x}",
     }
-    if documents is not None and file_id is None:
-        answer["file_ids"] = inserted.file_ids
+    if file_id is None:
+        answer["file_ids"] = file_ids
     if insertion.dry_run:
         answer["dry_run"] = True
     return orjson.dumps(answer)

@@ -1,4 +1,4 @@
-"""The document form of `embeddings`: sources with chunks that the client names, the numbers of rows in place of vectors.
+"""The document form of `embeddings`: sources with chunks that the client names, numbers of rows in place of vectors.
 
 What fits is decoded in one go; only what does not is walked through for the words of its error.
 """

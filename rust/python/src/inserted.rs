@@ -120,29 +120,37 @@ impl ChunkIds {
 }
 
 /// What an upload did.
-#[pyclass(frozen, get_all, module = "ingot._native")]
+#[pyclass(frozen, module = "ingot._native")]
 pub struct Inserted {
-    file_id: Option<String>,
+    #[pyo3(get)]
     file_ids: Vec<String>,
+    #[pyo3(get)]
     sub_tenant_id: String,
+    #[pyo3(get)]
     chunk_ids: Py<ChunkIds>,
+    #[pyo3(get)]
     dimension: usize,
+    #[pyo3(get)]
     overwritten: u64,
+    #[pyo3(get)]
     existed: bool,
+    #[pyo3(get)]
     crc32c: u32,
+    #[pyo3(get)]
     lsn: u64,
 }
 
 impl Inserted {
     pub fn new(py: Python<'_>, inserted: tenant::Inserted) -> PyResult<Self> {
         let file_ids = inserted.source_ids;
-        let file_id = if let [only] = &file_ids[..] { Some(only.clone()) } else { None };
         let ids = match inserted.chunk_ids {
             Some(ids) => Ids::Explicit(ids),
-            None => Ids::Computed { batch_id: file_id.clone().unwrap_or_default(), count: inserted.rows },
+            None => Ids::Computed {
+                batch_id: file_ids.first().cloned().unwrap_or_default(),
+                count: inserted.rows,
+            },
         };
         Ok(Self {
-            file_id,
             file_ids,
             sub_tenant_id: inserted.sub_tenant,
             chunk_ids: Py::new(py, ChunkIds { ids })?,
@@ -157,6 +165,14 @@ impl Inserted {
 
 #[pymethods]
 impl Inserted {
+    #[getter]
+    fn file_id(&self) -> PyResult<&str> {
+        match &self.file_ids[..] {
+            [only] => Ok(only),
+            _ => Err(PyValueError::new_err("of several sources: see file_ids")),
+        }
+    }
+
     fn __len__(&self) -> usize {
         self.chunk_ids.get().len()
     }
