@@ -1,6 +1,7 @@
 """Section 4 of the wire contract: pages of rows, all of one snapshot, whatever happens between them."""
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,14 +19,13 @@ DIMENSION = 4
 
 
 def walk(client: Client, tenant: str, **fields: Any) -> Iterator[Answer]:
-    """The pages of one request."""
-    cursor: dict[str, str] = {}
+    """The pages of one request; an error is the last."""
     while True:
-        answer = client.get(tenant, **fields, **cursor)
+        answer = client.get(tenant, **fields)
         yield answer
         if CURSOR not in answer.headers:
             return
-        cursor = {"cursor": answer.headers[CURSOR]}
+        fields["cursor"] = answer.headers[CURSOR]
 
 
 def ids(answer: Answer) -> list[str]:
@@ -98,7 +98,9 @@ def churn(client: Client, tenant: str, chooser: random.Random, version: int) -> 
         case 1:
             client.delete(tenant, chunk_ids=[f"{name}_{row}" for row in range(0, 40, 3)]).ok()
         case 2:
-            client.insert_npy(tenant, rows(version, chooser.randrange(1, 40)), file_id=f"new{version}").ok()
+            client.insert_npy(
+                tenant, rows(version, chooser.randrange(1, 40)), file_id=f"new{version % 30}"
+            ).ok()
         case _:
             client.insert_npy(tenant, rows(version, chooser.randrange(1, 40)), file_id=name).ok()
 
@@ -134,6 +136,59 @@ def test_all_pages_show_the_moment_of_the_first(client: Client, tenant: str, see
                 shown += 1
             assert found == whole, f"seed {seed}, turn {turn}, {selector}"
     assert shown > 9, f"seed {seed}: {shown} of 18 were shown to their end"
+
+
+def test_walks_of_one_snapshot_at_the_same_time_find_the_same(client: Client, tenant: str) -> None:
+    """Two walks from one cursor, and what changes beside them; each row as the snapshot had it, once."""
+    for version in range(12):
+        client.insert_npy(tenant, rows(version, 20), file_id=f"s{version}").ok()
+    over = threading.Event()
+    problems: list[object] = []
+
+    def change(seed: int) -> None:
+        chooser = random.Random(seed)
+        version = 1000 * seed
+        while not over.is_set():
+            version += 1
+            try:
+                churn(client, tenant, chooser, version)
+            except AssertionError as problem:
+                problems.append(problem)
+                return
+
+    threads = [threading.Thread(target=change, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    shown = 0
+    try:
+        for limit in range(3, 40, 3):
+            first = client.get(tenant, limit=1)
+            cursor = first.headers[CURSOR]
+            whole = client.get(tenant, limit=10_000, cursor=cursor, output_fields=["embedding"])
+            found: list[Any] = []
+            pages = walk(client, tenant, limit=limit, output_fields=["embedding"], cursor=cursor)
+            for page in pages:
+                if page.status == 410:
+                    break
+                found += page.ok()
+            else:
+                shown += 1
+                assert whole.status == 200
+            if whole.status == 200:
+                assert found == whole.json[: len(found)], limit
+                names = ids(first) + ids(whole)
+                assert len(names) == len(set(names)), "a row twice, or of two versions"
+                # All rows of a source are of one upload, whatever was deleted of it.
+                versions: dict[str, set[float]] = {}
+                for item in whole.json:
+                    versions.setdefault(item["source_id"], set()).update(item["embedding"]["embedding"])
+                assert all(len(some) == 1 for some in versions.values())
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+    assert shown > 3
 
 
 def churn_or_fill(client: Client, tenant: str, chooser: random.Random, version: int) -> None:
@@ -213,6 +268,17 @@ def test_a_cursor_ends_with_its_tenant_and_its_sub_tenant(client: Client, tenant
     client.get(tenant, limit=1, sub_tenant_id="s", cursor=cursor).refused(404, "TENANT_NOT_FOUND")
     fill(tenant)
     client.get(tenant, limit=1, sub_tenant_id="s", cursor=cursor).refused(410, "CURSOR_EXPIRED")
+
+
+def test_a_tenant_of_the_same_name_and_content_does_not_take_a_cursor(client: Client, tenant: str) -> None:
+    cursors = []
+    for _ in range(2):
+        client.insert_npy(tenant, rows(0, 5), file_id="a").ok()
+        cursors.append(client.get(tenant, limit=1).headers[CURSOR])
+        if len(cursors) == 1:
+            client.delete_tenant(tenant).ok()
+    client.get(tenant, limit=1, cursor=cursors[0]).refused(410, "CURSOR_EXPIRED")
+    assert len(client.get(tenant, limit=9, cursor=cursors[1]).ok()) == 4
 
 
 def test_across_a_restart_a_cursor_goes_on_or_has_ended(start: Start) -> None:

@@ -54,5 +54,6 @@ def test_schemathesis_finds_no_failure(
             counted[told[1], told[2] == "2"] += 1
     for method, path, operation in documented(document):
         if operation["tags"] != ["Server"]:
-            assert counted[f"{method} {path}", True] >= 3, (method, path, counted)
-            assert counted[f"{method} {path}", False] >= 5, (method, path, counted)
+            assert counted[f"{method} {path}", True] >= 5, (method, path, counted)
+            # A request of one field can be broken in few ways.
+            assert counted[f"{method} {path}", False] >= 3, (method, path, counted)
