@@ -180,8 +180,8 @@ def test_every_line_of_the_contract_names_its_test() -> None:
     assert len(rows) > 150
     assert len(rows) == len(re.findall(r"^\| (?!line \||---)", text, re.MULTILINE)), "a row of another form"
     assert [line for line, held_by in rows if not named_tests(held_by)] == []
-    for number in range(1, 12):
-        assert f"\n## {number}. " in text, f"section {number} of the contract is not there"
+    for section in range(1, 12):
+        assert f"\n## {section}. " in text, f"section {section} of the contract is not there"
 
 
 def test_decisions_are_numbered_without_gaps_and_linked() -> None:
