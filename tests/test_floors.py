@@ -40,7 +40,7 @@ ENGINE_FLOORS: Floors = (
 
 MODULE_FLOORS: Floors = (
     ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "options", "stats"),
-    ("array_unsafe", "call", "completions", "query"),
+    ("array_unsafe", "call", "completions", "decoder", "query"),
     ("body", "tenants"),
     ("vectors",),
     ("store",),

@@ -167,12 +167,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
                 case {"shape": [*extents]}:
                     body[name] = ones(extents, body[name]["dtype"], tenant_id)
                 case dict(vectors):
-                    # Those of a map by id.
-                    body[name] = {
-                        no_longer("chunk_ids", one): row(numbers, tenant_id)
-                        for one, numbers in vectors.items()
-                        if isinstance(numbers, list)
-                    }
+                    # A map by id, of rows that have to be there.
+                    numbers = next((one for one in vectors.values() if isinstance(one, list)), [])
+                    body[name] = {"filled_0": row(numbers, tenant_id)}
         case.body = body
     else:
         # Without a JSON body what is required has to be a parameter.
@@ -188,5 +185,5 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     for fields in (query, body):
         if isinstance(fields, dict) and fields.get("embeddings_dimension") is not None:
             fields["embeddings_dimension"] = dimension(tenant_id)
-    if "tenant" in operation.traits and not struct.VECTORS:
+    if "tenant" in operation.traits and (not struct.VECTORS or "one source" in operation.traits):
         fill({**query, **(body if isinstance(body, dict) else {})})
