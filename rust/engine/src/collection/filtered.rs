@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::scan::{ROWS_A_PIECE, codes_a_piece};
 use super::search::{Interrupt, Search};
 use super::selection::Selection;
 use crate::codes::{QueryCode, TopCandidates};
@@ -18,8 +19,6 @@ const VISITS_A_CANDIDATE: u64 = 16;
 const CODES_A_VISIT: u64 = 12;
 /// Of what passes elsewhere, the share that has to pass near a query for the graph to be trusted.
 const LEAST_SHARE: f64 = 0.8;
-/// Slots of a piece of a scan.
-const SLOTS_A_PIECE: u32 = 8192;
 /// Runs of fewer slots are measured one by one.
 const SHORTEST_RUN: u32 = 8;
 
@@ -111,9 +110,10 @@ impl Search {
             return Ok(());
         }
         let begun: Vec<TopCandidates> = queries.iter().map(|&query| tops[query].successor()).collect();
+        let each = codes_a_piece(queries.len());
         let asked = Arc::new(queries);
         let (search, of_scan) = (Arc::clone(self), Arc::clone(&asked));
-        let found = self.share_runs(selection, slots, begun, interrupt, move |runs, tops| {
+        let found = self.share_runs(selection, slots, each, begun, interrupt, move |runs, tops| {
             let Some(codes) = search.view.generation.codes.get() else { return Ok(()) };
             let queries: Vec<&QueryCode> = of_scan.iter().map(|&query| &search.codes[query]).collect();
             for run in runs {
@@ -145,7 +145,7 @@ impl Search {
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<TopCandidates>> {
         let search = Arc::clone(self);
-        self.share_runs(selection, slots, self.tops(count), interrupt, move |runs, tops| {
+        self.share_runs(selection, slots, ROWS_A_PIECE, self.tops(count), interrupt, move |runs, tops| {
             for run in runs {
                 search.each_row(run.clone(), &mut |slot, row| {
                     for (query, top) in search.prepared.iter().zip(&mut *tops) {
@@ -157,11 +157,12 @@ impl Search {
         })
     }
 
-    /// Scans the selected ones among `slots`, in pieces that idle threads share.
+    /// Scans the selected ones among `slots`, in pieces of `each` or fewer that idle threads share.
     fn share_runs(
         &self,
         selection: &Selection,
         slots: Range<u32>,
+        each: u32,
         begun: Vec<TopCandidates>,
         interrupt: Interrupt<'_>,
         scan: impl Fn(&[Range<u32>], &mut [TopCandidates]) -> Result<()> + Send + Sync + 'static,
@@ -169,13 +170,13 @@ impl Search {
         if slots.is_empty() {
             return Ok(begun);
         }
-        let pieces = pieces(selection.ranges(), slots);
+        let pieces = pieces(selection.ranges(), slots, each);
         self.share_pieces(pieces.len(), begun, interrupt, move |piece, tops| scan(&pieces[piece], tops))
     }
 }
 
-/// What of `ranges` lies in `slots`, in pieces of [`SLOTS_A_PIECE`] slots, or fewer in the last.
-fn pieces(ranges: &[Range<u32>], slots: Range<u32>) -> Vec<Vec<Range<u32>>> {
+/// What of `ranges` lies in `slots`, in pieces of `each` slots, or fewer in the last.
+fn pieces(ranges: &[Range<u32>], slots: Range<u32>, each: u32) -> Vec<Vec<Range<u32>>> {
     let first = ranges.partition_point(|range| range.end <= slots.start);
     let mut pieces: Vec<Vec<Range<u32>>> = Vec::new();
     let mut room = 0;
@@ -184,7 +185,7 @@ fn pieces(ranges: &[Range<u32>], slots: Range<u32>) -> Vec<Vec<Range<u32>>> {
         while start < end {
             if room == 0 {
                 pieces.push(Vec::new());
-                room = SLOTS_A_PIECE;
+                room = each;
             }
             let until = end.min(start.saturating_add(room));
             if let Some(piece) = pieces.last_mut() {
@@ -207,7 +208,7 @@ mod tests {
         for slots in [0..50_000, 2..25, 11..20, 29_999..40_000, 0..0] {
             let wanted: Vec<u32> =
                 ranges.iter().flat_map(Clone::clone).filter(|slot| slots.contains(slot)).collect();
-            let cut = pieces(&ranges, slots);
+            let cut = pieces(&ranges, slots, 8192);
             assert!(cut.iter().all(|piece| piece.iter().map(ExactSizeIterator::len).sum::<usize>() <= 8192));
             assert_eq!(cut.concat().into_iter().flatten().collect::<Vec<u32>>(), wanted);
         }

@@ -16,7 +16,15 @@ const PAIRS_A_PIECE: u32 = 32_768;
 /// Fewest slots of a piece.
 const FEWEST_SLOTS: u32 = 1024;
 /// Float32 rows are several times as long as codes.
-const ROWS_A_PIECE: u32 = 4096;
+pub(super) const ROWS_A_PIECE: u32 = 4096;
+
+/// Codes of one piece that are compared with so many queries.
+pub(super) fn codes_a_piece(queries: usize) -> u32 {
+    // At most as many as a request may have.
+    #[allow(clippy::cast_possible_truncation)]
+    let queries = queries.max(1) as u32;
+    (PAIRS_A_PIECE / queries).max(FEWEST_SLOTS)
+}
 
 /// Slots in pieces.
 #[derive(Clone, Copy)]
@@ -54,9 +62,7 @@ impl Search {
         let queries = Arc::new(queries);
         // What cannot enter any more need not be kept by any thread.
         let begun: Vec<TopCandidates> = queries.iter().map(|&query| tops[query].successor()).collect();
-        // At most as many as a request may have.
-        #[allow(clippy::cast_possible_truncation)]
-        let each = (PAIRS_A_PIECE / queries.len() as u32).max(FEWEST_SLOTS);
+        let each = codes_a_piece(queries.len());
         let (search, asked) = (Arc::clone(self), Arc::clone(&queries));
         let found = self.share(slots, each, begun, interrupt, move |slots, tops| {
             if let Some(codes) = search.view.generation.codes.get() {
