@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ingot import _native, limits
-from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, TenantStats
+from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, StoreMetrics, TenantStats
 from ingot.completions import CompletionBridge
 from ingot.errors import Draining, InvalidLimit, Starting
 from ingot.schemas.checks import Insertion, Search, Selection
@@ -27,11 +27,16 @@ _ALONE_SECONDS = 0.01
 class BodyFeed:
     """One body on its way into the native reader."""
 
-    __slots__ = ("_bridge", "_reader")
+    __slots__ = ("_bridge", "_reader", "purpose")
 
     def __init__(self, bridge: CompletionBridge, format: Format, purpose: Purpose) -> None:
         self._bridge = bridge
         self._reader = BodyReader(format, purpose)
+        self.purpose = purpose
+
+    def belongs_to(self, owner: str) -> None:
+        """Bodies of one owner take the turns of one while they are parsed."""
+        self._reader.belongs_to(owner)
 
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over; the bytes not parsed yet. Raises what is wrong as soon as it is known."""
@@ -58,6 +63,9 @@ class Service:
         self._store: _native.Store | None = None
         self._draining = False
         self._loop = asyncio.get_running_loop()
+        #: Rows that uploads stored, and queries that were searched for.
+        self.stored_rows = 0
+        self.queries = 0
         #: When a search last began while other work was in progress.
         self._crowded = 0.0
 
@@ -121,10 +129,13 @@ class Service:
             dry_run=insertion.dry_run,
             crc32c=insertion.crc32c,
         )
+        if not insertion.dry_run:
+            self.stored_rows += len(inserted)
         return inserted
 
     async def search(self, search: Search, queries: Rows) -> list[Hits]:
         """The nearest rows to each query, best first."""
+        self.queries += queries.shape[0]
         hits: list[Hits] = await self._call(
             self._open_store.begin_search,
             search.tenant_id,
@@ -141,6 +152,7 @@ class Service:
     async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
         """What a search without vectors is answered, in parts, and how many rows that shows; of a `batch`, the list of
         the lists. Raises when it is too long."""
+        self.queries += queries.shape[0]
         now = self._loop.time()
         if self._bridge.outstanding:
             self._crowded = now
@@ -208,3 +220,7 @@ class Service:
         store = self._open_store
         await asyncio.to_thread(store.probe)
         return await asyncio.to_thread(store.refusing_tenants)
+
+    async def metrics(self) -> StoreMetrics | None:
+        """Counts of what is open; None while the data is being opened."""
+        return None if self._store is None else await asyncio.to_thread(self._store.metrics)

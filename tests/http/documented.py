@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ingot.http.app import table
+from ingot.http.monitoring import Monitoring
 from ingot.http.operations import OPERATIONS, Operation, refusals
 from ingot.http.pages import Pages
 from ingot.http.routes import Routes
@@ -14,7 +15,8 @@ from ingot.http.routes import Routes
 @functools.cache
 def routes() -> dict[str, dict[str, Any]]:
     """The server's own table, of handlers that nobody will call."""
-    return dict(table(Routes.__new__(Routes), Pages.__new__(Pages)))
+    handlers = (Routes.__new__(Routes), Pages.__new__(Pages), Monitoring.__new__(Monitoring))
+    return dict(table(*handlers))
 
 
 def operation_of(method: str, path: str) -> Operation | None:

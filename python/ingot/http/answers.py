@@ -15,6 +15,7 @@ from ingot.schemas.checks import Insertion
 from ingot.service import Hits, Inserted, SourceStatus, TenantStats
 
 __all__ = [
+    "bare_refusal",
     "batch_answer",
     "delete_answer",
     "hits_answer",
@@ -95,6 +96,16 @@ def refusal(error: IngotError, request_id: str) -> web.Response:
     if error.challenge is not None:
         response.headers["WWW-Authenticate"] = error.challenge
     return response
+
+
+def bare_refusal(error: IngotError, request_id: str) -> bytes:
+    """The same as all that a connection gets, before anything came over it."""
+    response = refusal(error, request_id)
+    body = response.body
+    assert isinstance(body, bytes)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
+    head = f"HTTP/1.1 {response.status} {response.reason}\r\n{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
 
 
 def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:

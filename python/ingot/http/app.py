@@ -8,19 +8,24 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from ingot.auth.keyring import Keyring
-from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound
+from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound, Overloaded
 from ingot.http.access_log import ServerLog
-from ingot.http.answers import refusal
+from ingot.http.answers import bare_refusal, refusal
 from ingot.http.connection import HttpServer, answer_as_http11
 from ingot.http.cors import CrossOrigin
 from ingot.http.exchange import Exchange
 from ingot.http.gatekeeper import Gatekeeper
 from ingot.http.guard import LoopbackGuard
 from ingot.http.intake import ClientGone, IntakeGate, drop
+from ingot.http.metrics import Metrics
+from ingot.http.monitoring import Monitoring
 from ingot.http.needs import check_need, is_open, need_of
 from ingot.http.pages import Pages
 from ingot.http.playground import FILES
+from ingot.http.quota import Quotas
+from ingot.http.request_id import request_id
 from ingot.http.routes import Routes
+from ingot.http.watch import ConnectionWatch
 from ingot.service import Service
 from ingot.settings import Settings
 
@@ -32,7 +37,7 @@ Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 _GONE = 499
 
 
-def table(routes: Routes, pages: Pages) -> dict[str, dict[str, Handler]]:
+def table(routes: Routes, pages: Pages, monitoring: Monitoring) -> dict[str, dict[str, Handler]]:
     """Path -> method -> handler; `HEAD` works wherever `GET` does."""
     paths: dict[str, dict[str, Handler]] = {
         "/embeddings/insert-raw-embeddings": {"POST": routes.insert},
@@ -43,6 +48,7 @@ def table(routes: Routes, pages: Pages) -> dict[str, dict[str, Handler]]:
         "/tenants/monitor": {"GET": routes.stats},
         "/healthz": {"GET": routes.alive},
         "/readyz": {"GET": routes.ready},
+        "/metrics": {"GET": monitoring.metrics},
         "/": {"GET": pages.home},
         "/openapi.json": {"GET": pages.openapi},
         "/docs": {"GET": pages.playground},
@@ -74,11 +80,21 @@ class App:
         self._gatekeeper = Gatekeeper(keyring, guard)
         self._cross_origin = CrossOrigin(settings.cors_origins) if settings.cors_origins else None
         pages = Pages(version, settings.body_limit)
-        self._paths = pages.paths = table(Routes(service, IntakeGate(settings), log), pages)
+        self._quotas = Quotas(settings)
+        gate = IntakeGate(settings, self._quotas)
+        monitoring = Monitoring(service, gate, version)
+        self._paths = pages.paths = table(Routes(service, gate, log), pages, monitoring)
+        self._metrics = monitoring.counts = Metrics(
+            f"{method} {path}" for path, methods in self._paths.items() for method in methods
+        )
+        watch = ConnectionWatch(settings, log.event)
+        self._server = monitoring.server = HttpServer(
+            self._answer, self._refuse_broken, self._no_room, watch, keep_alive=settings.keep_alive
+        )
 
     def server(self) -> HttpServer:
-        """A server whose connections this app answers."""
-        return HttpServer(self._answer, self._refuse_broken, keep_alive=self._settings.keep_alive)
+        """The server whose connections this app answers."""
+        return self._server
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         x = Exchange(request, time.perf_counter())
@@ -88,19 +104,19 @@ class App:
         except IngotError as error:
             response = self._refuse(x, error)
         except ClientGone:
-            self._log.request(x, _GONE, time.perf_counter() - x.started)
+            self._note(x, _GONE)
             # Nobody reads it. An exception would be kept by its own traceback, and the body with it, until the
             # garbage collector comes by.
             response = web.Response(status=_GONE)
             response.force_close()
             return response
         except asyncio.CancelledError:
-            self._log.request(x, _GONE, time.perf_counter() - x.started)
+            self._note(x, _GONE)
             raise
         # Whatever it is, the client gets an answer and the log the rest.
         except Exception as error:  # noqa: BLE001
             response = self._refuse(x, _bug(error))
-        self._log.request(x, response.status, time.perf_counter() - x.started)
+        self._note(x, response.status)
         if self._service.draining:
             response.force_close()
         if self._cross_origin is not None:
@@ -108,6 +124,11 @@ class App:
         if not request.content.is_eof():
             await self._finish_early(x, response)
         return response
+
+    def _note(self, x: Exchange, status: int) -> None:
+        seconds = time.perf_counter() - x.started
+        self._log.request(x, status, seconds)
+        self._metrics.request(x, status, seconds)
 
     def _handler(self, x: Exchange) -> Handler:
         request = x.request
@@ -123,7 +144,10 @@ class App:
         preflight = cross_origin is not None and cross_origin.is_preflight(request)
         if methods is not None:
             x.route = f"{request.method} {path}"
-        x.caller = self._gatekeeper.admit(request.headers, preflight or is_open(path), x.started)
+        public = preflight or is_open(path)
+        x.caller = self._gatekeeper.admit(request.headers, public, x.started)
+        if not public:
+            self._quotas.take_request(x.caller)
         if cross_origin is not None and preflight:
             return cross_origin.preflight
         check_need(path, x.caller)
@@ -140,12 +164,19 @@ class App:
     def _refuse(self, x: Exchange, error: IngotError) -> web.Response:
         if error.public is not None:
             self._log.failure(x.request_id, x.route, error)
+        self._metrics.refusal(x.route, error.error_code)
         return refusal(error, x.request_id)
+
+    def _no_room(self) -> bytes:
+        return bare_refusal(
+            Overloaded("too many connections are open: use one for several requests, or try again shortly"),
+            request_id(None),
+        )
 
     def _refuse_broken(self, request: web.BaseRequest, error: IngotError) -> web.StreamResponse:
         x = Exchange(request, time.perf_counter())
         response = self._refuse(x, error)
-        self._log.request(x, response.status, 0.0)
+        self._note(x, response.status)
         return response
 
     async def _finish_early(self, x: Exchange, response: web.StreamResponse) -> None:

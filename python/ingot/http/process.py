@@ -16,6 +16,7 @@ from ingot.http.app import App
 from ingot.http.certificate import Certificate, CertificateError
 from ingot.http.connection import HttpServer
 from ingot.http.guard import is_loopback
+from ingot.http.watch import raise_descriptor_limit
 from ingot.service import Service
 from ingot.settings import Settings
 
@@ -83,6 +84,7 @@ def url(sock: socket.socket, *, secure: bool) -> str:
 
 def serve(settings: Settings, version: str) -> int:
     """Serves until SIGTERM or Ctrl-C; the exit code. Raises `StartError` when it cannot start."""
+    raise_descriptor_limit()
     with contextlib.ExitStack() as stack:
         try:
             certificate = _certificate(settings)
@@ -128,6 +130,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     service = Service()
     server = App(settings, service, keyring, log, version).server()
+    watching = loop.create_task(server.watch.run(server.judge_connections))
     tls: dict[str, Any] = {}
     if certificate is not None:
         tls = {"ssl": certificate.context, "ssl_handshake_timeout": _HANDSHAKE_SECONDS}
@@ -153,6 +156,7 @@ async def _serve(
     for accepting in listening:
         accepting.close()
     await _drain(server, stop, settings.drain_timeout, log)
+    watching.cancel()
     server.pre_shutdown()
     await server.shutdown(0.5)
     log.event("closing the data directory")

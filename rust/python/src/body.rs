@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ingot_engine::body::{self, JsonReader, NpyReader, Purpose};
 use ingot_engine::error::{Error, Result};
-use ingot_engine::pool::Pool;
+use ingot_engine::pool::{Owner, Pool};
 use ingot_engine::sync::Mutex;
 use ingot_engine::vector;
 use numpy::{PyArray2, PyArrayMethods};
@@ -176,6 +176,8 @@ impl Failure {
 
 /// What waits for the parser, and who waits for it.
 struct Inbox {
+    /// In whose turns it is parsed.
+    owner: Owner,
     /// `None` while a job has it, after an error, and at the end.
     parser: Option<Parser>,
     chunks: VecDeque<PyBackedBytes>,
@@ -255,7 +257,8 @@ fn wake(shared: &Arc<Mutex<Inbox>>) -> io::Result<()> {
 
 fn turn_later(pool: Arc<Pool>, shared: Arc<Mutex<Inbox>>) {
     let next = Arc::clone(&pool);
-    pool.spawn(move || {
+    let owner = shared.lock().owner;
+    pool.spawn(owner, move || {
         if turn(&shared) {
             turn_later(next, shared);
         }
@@ -345,6 +348,7 @@ impl BodyReader {
             _ => return Err(PyValueError::new_err("format must be 'json' or 'npy'")),
         };
         let inbox = Inbox {
+            owner: Owner::NOBODY,
             parser: Some(parser),
             chunks: VecDeque::new(),
             parsed: 0,
@@ -357,6 +361,11 @@ impl BodyReader {
             abandoned: false,
         };
         Ok(Self { shared: Arc::new(Mutex::new(inbox)) })
+    }
+
+    /// Whose turns this is parsed in: bodies of one owner take those of one.
+    fn belongs_to(&self, owner: &str) {
+        self.shared.lock().owner = Owner::of(owner);
     }
 
     /// Hands a chunk over and returns at once with the bytes not parsed yet.

@@ -32,7 +32,7 @@ mod _native {
     #[pymodule_export]
     use crate::inserted::{ChunkIds, Inserted};
     #[pymodule_export]
-    use crate::stats::{SourceStatus, TenantStats};
+    use crate::stats::{SourceStatus, StoreMetrics, TenantStats};
     #[pymodule_export]
     use crate::store::Store;
 

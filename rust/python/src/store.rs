@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::{Error, Result};
+use ingot_engine::pool::Owner;
 use ingot_engine::store::{Arrival, Batch, Options, Search};
 use ingot_engine::sync::Mutex;
 use ingot_engine::tenant::{Selector, Upload};
@@ -24,7 +25,7 @@ use crate::completions::Completions;
 use crate::errors::exception;
 use crate::hits::Hits;
 use crate::inserted::Inserted;
-use crate::stats::{SourceStatus, TenantStats};
+use crate::stats::{SourceStatus, StoreMetrics, TenantStats};
 
 /// Bytes of the largest upload that waits for others: what takes longer to validate is not put before theirs.
 const QUEUED_BYTES: usize = 64 * 1024;
@@ -269,7 +270,7 @@ impl Store {
         let queries = queries.take()?;
         let search = search_of(limit, ef, exact, score_threshold);
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let found = store.search(&tenant_id, sub_tenant_id.as_deref(), &queries, search, &|| Ok(()));
             let gathered = found.and_then(|found| {
                 found.iter().map(|hits| Hits::gather(hits, true, with_embeddings)).collect::<Result<Vec<_>>>()
@@ -347,7 +348,7 @@ impl Store {
     ) -> PyResult<()> {
         let selector = selector(source_id, chunk_ids)?;
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let found = store.get(&tenant_id, sub_tenant_id.as_deref(), selector.as_ref(), limit);
             let gathered =
                 found.and_then(|(hits, more)| Ok((Hits::gather(&hits, false, with_embeddings)?, more)));
@@ -412,7 +413,7 @@ impl Store {
         sub_tenant_id: Option<String>,
     ) {
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let found = store.status(&tenant_id, sub_tenant_id.as_deref(), &source_ids);
             report(&completions, token, found, |_, found| {
                 Ok(found.into_iter().map(|status| status.map(SourceStatus::from)).collect::<Vec<_>>())
@@ -426,7 +427,7 @@ impl Store {
 
     fn begin_stats(&self, completions: &Completions, token: i64, tenant_id: String) {
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let found = store.stats(&tenant_id).map(|(tenant, stats)| TenantStats::new(&tenant, stats));
             report(&completions, token, found, |_, stats| Ok(stats));
         });
@@ -450,6 +451,10 @@ impl Store {
 
     fn refusing_tenants(&self, py: Python<'_>) -> usize {
         py.detach(|| self.store.refusing_tenants())
+    }
+
+    fn metrics(&self, py: Python<'_>) -> StoreMetrics {
+        py.detach(|| self.store.metrics()).into()
     }
 
     fn __repr__(&self) -> String {

@@ -3,12 +3,13 @@
 
 mod batch;
 mod directory;
+mod metrics;
 mod tenants;
 mod uploads;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::exact;
 use crate::indexer::Indexer;
 use crate::limits::{GRAPH_FROM_ROWS, MAX_LIMIT};
 use crate::log::Sizes;
-use crate::pool::Pool;
+use crate::pool::{Owner, Pool};
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::{
@@ -28,6 +29,7 @@ use crate::validate;
 use crate::vector::{Dimension, Metric, Rows};
 pub use batch::Batch;
 use directory::Directory;
+pub use metrics::Metrics;
 use tenants::Tenants;
 pub use uploads::Arrival;
 
@@ -96,6 +98,8 @@ pub struct Store {
     indexer: Arc<Indexer>,
     commits: Pool,
     searches: Arc<Pool>,
+    /// Groups written since the store was opened.
+    groups: Arc<AtomicU64>,
     closed: AtomicBool,
     /// Held for reading by whoever may write to the directory; to close is to hold it alone.
     writing: RwLock<()>,
@@ -134,6 +138,7 @@ impl Store {
         let indexer = Arc::new(Indexer::new(options.index_threads)?);
         let failed = |cause| Error::storage("starting threads", &cause);
         let searches = Arc::new(Pool::new("ingot-search", options.search_threads).map_err(failed)?);
+        let groups = Arc::default();
         let surroundings = Surroundings {
             storage,
             helpers: Arc::clone(&searches),
@@ -141,6 +146,7 @@ impl Store {
             sizes: options.sizes,
             graph_from_rows: options.graph_from_rows,
             graph_threads: options.graph_threads + options.index_threads + options.search_threads,
+            groups: Arc::clone(&groups),
         };
         Ok(Arc::new(Self {
             tenants: Tenants::new(directory.clone(), surroundings, &options),
@@ -148,6 +154,7 @@ impl Store {
             indexer,
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
             searches,
+            groups,
             closed: AtomicBool::new(false),
             writing: RwLock::new(()),
             lock: Mutex::new(lock),
@@ -208,7 +215,7 @@ impl Store {
         completion: Completion<u64>,
     ) {
         let store = Arc::clone(self);
-        self.commits.spawn(move || match store.check() {
+        self.commits.spawn(Owner::of(&tenant_id), move || match store.check() {
             Ok(()) => store.remove(&tenant_id, sub_tenant.as_deref(), &selector, completion),
             Err(refused) => completion(Err(refused)),
         });
@@ -276,10 +283,10 @@ impl Store {
             .collect())
     }
 
-    /// Runs `job` on a search thread.
-    pub fn begin_read(self: &Arc<Self>, job: impl FnOnce(&Self) + Send + 'static) {
+    /// Runs `job`, which is about the tenant whose `owner` this is, on a search thread.
+    pub fn begin_read(self: &Arc<Self>, owner: Owner, job: impl FnOnce(&Self) + Send + 'static) {
         let store = Arc::clone(self);
-        self.searches.spawn(move || job(&store));
+        self.searches.spawn(owner, move || job(&store));
     }
 
     /// Rows in insertion order, and whether there are more than `limit`.

@@ -53,6 +53,8 @@ pub struct Surroundings {
     pub graph_from_rows: usize,
     /// Threads that take part in searches when they have nothing else to do.
     pub helpers: Arc<Pool>,
+    /// Groups that all tenants have written.
+    pub groups: Arc<AtomicU64>,
 }
 
 /// One tenant, open.
