@@ -14,6 +14,7 @@ from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, 
 from ingot.completions import CompletionBridge
 from ingot.errors import Draining, InvalidLimit, Starting
 from ingot.schemas.checks import Insertion, Search, Selection
+from ingot.turns import Turns
 
 __all__ = ["Body", "BodyFeed", "Hits", "Inserted", "Rows", "Service", "SourceStatus", "TenantStats"]
 
@@ -63,6 +64,7 @@ class Service:
         self._store: _native.Store | None = None
         self._draining = False
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(self._loop.time)
         #: Rows that uploads stored, and queries that were searched for.
         self.stored_rows = 0
         self.queries = 0
@@ -106,9 +108,20 @@ class Service:
         """A reader for one body."""
         return BodyFeed(self._bridge, format, purpose)
 
-    async def _call(self, begin: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
-        # A cancelled request abandons the answer only: what the engine began, it ends.
-        return await self._bridge.call(begin, *args, **kwargs)
+    async def _call(self, begin: Callable[..., None], tenant_id: str, *args: Any, **kwargs: Any) -> Any:
+        turn = self._turns.enter(tenant_id)
+        if turn is not None:
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled():
+                    self._turns.leave(tenant_id)
+                raise
+        try:
+            # A cancelled request abandons the answer only: what the engine began, it ends.
+            return await self._bridge.call(begin, tenant_id, *args, **kwargs)
+        finally:
+            self._turns.leave(tenant_id)
 
     def _begin_insert(self, *args: Any, **kwargs: Any) -> None:
         store = self._open_store

@@ -178,10 +178,11 @@ def test_a_write_key_makes_its_own_tenant_and_no_other(start: Start, tmp_path: P
 
 
 def test_a_full_server_does_not_tell_how_much_others_send(start: Start, tmp_path: Path) -> None:
-    client = KeyClient(start("--bytes-in-flight", "5000").port, create(tmp_path / "data", "admin", "mine"))
+    mine, other = create(tmp_path / "data", "admin", "mine"), create(tmp_path / "data", "write", "theirs")
+    client = KeyClient(start("--bytes-in-flight", "5000").port, mine)
     with client.connect() as sock:
         sock.sendall(
-            f"POST {INSERT}?tenant_id=mine HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.key}\r\n"
+            f"POST {INSERT}?tenant_id=theirs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {other}\r\n"
             f"Content-Type: {NPY}\r\nContent-Length: 4321\r\nExpect: 100-continue\r\n\r\n".encode()
         )
         assert sock.recv(100).startswith(b"HTTP/1.1 100")

@@ -68,7 +68,7 @@ def test_what_was_done_is_counted(start: Start) -> None:
     assert of("ingot_log_groups_total") == 3
     assert of("ingot_body_bytes_in_flight") == 0
     assert of("ingot_connections") == 1
-    assert of("ingot_connections_total") == 10
+    assert of("ingot_connections_accepted_total") == 10
     assert of("process_resident_memory_bytes") > 1 << 20
     assert 5 < of("process_open_fds") < of("process_max_fds")
 

@@ -182,7 +182,7 @@ def _requests(text: _Text, metrics: Metrics) -> None:
 
 def _connections(text: _Text, server: HttpServer) -> None:
     text.one("ingot_connections", "gauge", "Connections that are open.", server.open_connections)
-    text.one("ingot_connections_total", "counter", "Connections that were accepted.", server.watch.accepted)
+    text.one("ingot_connections_accepted_total", "counter", "Connections that were accepted.", server.watch.accepted)
     text.family(
         "ingot_connections_cut_total",
         "counter",
