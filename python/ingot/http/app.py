@@ -11,7 +11,7 @@ from ingot.auth.keyring import Keyring
 from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound, Overloaded
 from ingot.http.access_log import ServerLog
 from ingot.http.answers import bare_refusal, refusal
-from ingot.http.connection import HttpServer, answer_as_http11
+from ingot.http.connection import HttpServer, answer_as_http11, check_framing
 from ingot.http.cors import CrossOrigin
 from ingot.http.exchange import Exchange
 from ingot.http.gatekeeper import Gatekeeper
@@ -117,7 +117,7 @@ class App:
         except Exception as error:  # noqa: BLE001
             response = self._refuse(x, _bug(error))
         self._note(x, response.status)
-        if self._service.draining:
+        if x.last or self._service.draining:
             response.force_close()
         if self._cross_origin is not None:
             self._cross_origin.mark(request, response)
@@ -135,6 +135,8 @@ class App:
         if request.version[0] != 1:
             answer_as_http11(request)
             raise MalformedBody("this server speaks HTTP/1.1 and HTTP/1.0")
+        x.last = True
+        x.last = not check_framing(request)
         path = request.rel_url.raw_path
         methods = self._paths.get(path)
         if methods is None and "%" in path:

@@ -25,7 +25,7 @@ from ingot import limits
 from ingot.errors import HeadersTooLarge, IngotError, InternalError, MalformedBody, UriTooLong
 from ingot.http.watch import ConnectionWatch
 
-__all__ = ["HttpServer", "JsonResponse", "answer_as_http11", "forgive"]
+__all__ = ["HttpServer", "JsonResponse", "answer_as_http11", "check_framing", "forgive"]
 
 Refuse = Callable[[web.BaseRequest, IngotError], web.StreamResponse]
 
@@ -75,6 +75,24 @@ def answer_as_http11(request: web.BaseRequest) -> None:
     """Has the answer to a request of a version that does not exist written in one that does."""
     # `version` was read before, and is cached.
     request._cache["version"] = HttpVersion11
+
+
+def check_framing(request: web.BaseRequest) -> bool:
+    """Whether another request may follow on the connection; raises `MalformedBody` for what a proxy on the way may have
+    understood in another way than we do."""
+    message = request._message
+    if message.chunked:
+        coding = message.headers["Transfer-Encoding"].strip().lower()
+        if coding != "chunked" or message.version < HttpVersion11:
+            raise MalformedBody("`Transfer-Encoding` can be `chunked` only, and not in HTTP/1.0")
+    if not message.path.startswith("/"):
+        if message.method == "CONNECT":
+            raise MalformedBody("this server is no proxy")
+        host = message.headers.get("Host", "")
+        if message.url.absolute and message.url.raw_authority.lower() != host.lower():
+            raise MalformedBody("the request's target and its `Host` name different servers")
+    # aiohttp loses what came together with a request that asks for a protocol that it does not know.
+    return not message.upgrade
 
 
 def forgive(content: StreamReader) -> None:

@@ -23,8 +23,6 @@ from ingot.settings import Settings
 __all__ = ["StartError", "serve"]
 
 _BACKLOG = 1024
-# A stranger may hold a connection that long before anything of it is known.
-_HANDSHAKE_SECONDS = 10.0
 
 
 class StartError(Exception):
@@ -133,7 +131,7 @@ async def _serve(
     watching = loop.create_task(server.watch.run(server.judge_connections))
     tls: dict[str, Any] = {}
     if certificate is not None:
-        tls = {"ssl": certificate.context, "ssl_handshake_timeout": _HANDSHAKE_SECONDS}
+        tls = {"ssl": certificate.context, "ssl_handshake_timeout": settings.head_timeout}
         loop.add_signal_handler(signal.SIGHUP, _renew, certificate, log)
     listening = [await loop.create_server(server, sock=sock, backlog=_BACKLOG, **tls) for sock in sockets]
     stop = _Stop(loop)
