@@ -187,7 +187,7 @@ def test_garbage_behind_a_request_ends_the_connection(filled: Client) -> None:
             with contextlib.suppress(ConnectionError):
                 while part := sock.recv(1 << 16):
                     answer += part
-            assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 400 ") == 1
+            assert re.findall(rb"HTTP/1\.[01] (\d{3})", answer) == [b"400"]
 
 
 def test_a_body_that_is_shorter_than_it_says_takes_nothing_of_the_next(filled: Client) -> None:
