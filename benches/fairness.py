@@ -1,4 +1,4 @@
-"""What one tenant notices of another that sends all it can: the p99 of its small searches and uploads, beside and alone.
+"""The p99 of a quiet tenant's small searches and uploads: beside a tenant that sends all it can, and alone.
 
 The bound is 3 x. `python -m benches fairness`. The flood's own processes are niced: a tenant brings its own machine.
 """
@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benches.bench import Bench
-from benches.contestant import Contestant, ours
+from benches.contestant import READY_WITHIN, Contestant, ours
 from benches.figure import Figure
 from benches.requests import INSERT, SEARCH, batch_bodies, fill, number_text, query_bodies, send
 from benches.vectors import Vectors, load
@@ -33,8 +35,13 @@ BOUND = 3.0
 def measure(bench: Bench) -> list[Figure]:
     """Rounds of alone and beside, in turn."""
     vectors = load(LOUD_ROWS)
-    probes = {"search": (SEARCH, query_bodies("quiet", vectors.queries)), "upload": (INSERT, _rows("quiet", vectors))}
-    samples: dict[str, dict[str, list[float]]] = {name: {"alone, p99 ms": [], "beside, p99 ms": []} for name in probes}
+    probes = {
+        "search": (SEARCH, query_bodies("quiet", vectors.queries)),
+        "upload": (INSERT, _rows("quiet", vectors)),
+    }
+    samples: dict[str, dict[str, list[float]]] = {
+        name: {"alone, p99 ms": [], "beside, p99 ms": []} for name in probes
+    }
     with ExitStack() as stack:
         ingot = stack.enter_context(ours(bench.folder / "data"))
         fill(ingot, "quiet", vectors.rows[:QUIET_ROWS])
@@ -53,7 +60,7 @@ def measure(bench: Bench) -> list[Figure]:
     return [
         Figure(
             "",
-            f"{name}s of a quiet tenant beside one that sends all it can: p99 against alone",
+            f"{name} of a quiet tenant beside one that sends all it can: p99 against alone",
             float(np.median(of["beside, p99 ms"]) / np.median(of["alone, p99 ms"])),
             "x",
             "lower",
@@ -69,11 +76,32 @@ def _p99(ingot: Contestant, path: str, bodies: Path) -> float:
 
 
 def _rows(tenant: str, vectors: Vectors) -> list[str]:
-    return [f'{{"tenant_id":"{tenant}","file_id":"s","embeddings":[{number_text(row)}]}}' for row in vectors.rows[:500]]
+    return [
+        f'{{"tenant_id":"{tenant}","file_id":"s","embeddings":[{number_text(row)}]}}'
+        for row in vectors.rows[:500]
+    ]
 
 
 def _upload(tenant: str, rows: NDArray[np.float32]) -> str:
     return f'{{"tenant_id":"{tenant}","file_id":"many","embeddings":[{",".join(map(number_text, rows))}]}}'
+
+
+def _answered(ingot: Contestant, path: str) -> float:
+    """Requests of a path that were answered."""
+    with urllib.request.urlopen(f"{ingot.url}/metrics", timeout=30) as response:
+        text = response.read().decode()
+    name = 'ingot_http_requests_total{method="POST",route="' + path
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+
+def _until_at_work(ingot: Contestant) -> None:
+    """Returns when the flood has been answered hundreds of times, of each kind."""
+    begun = {path: _answered(ingot, path) for path in (SEARCH, INSERT)}
+    deadline = time.monotonic() + READY_WITHIN
+    while any(_answered(ingot, path) < count + 200 for path, count in begun.items()):
+        if time.monotonic() > deadline:
+            raise RuntimeError("the flood does not begin")
+        time.sleep(0.05)
 
 
 @contextmanager
@@ -90,11 +118,17 @@ def _flood(bench: Bench, ingot: Contestant, vectors: Vectors) -> Iterator[None]:
         for name, (path, lines, clients) in kinds.items():
             file = bench.folder / f"loud-{name}.jsonl"
             file.write_text("\n".join(lines))
-            command = [sys.executable, "-m", "benches.prebuilt", f"127.0.0.1:{ingot.port}", path, os.fspath(file)]
+            command = [
+                sys.executable,
+                "-m",
+                "benches.prebuilt",
+                f"127.0.0.1:{ingot.port}",
+                path,
+                os.fspath(file),
+            ]
             command += ["--clients", str(clients), "--requests", str(10**9)]
             running.append(subprocess.Popen(["nice", "-n", "10", *command], stdout=subprocess.DEVNULL))
-        # Until all of it has begun.
-        send(ingot, SEARCH, bench.folder / "quiet-search.jsonl", 1, 200)
+        _until_at_work(ingot)
         yield
         died = [process.args for process in running if process.poll() is not None]
         if died:

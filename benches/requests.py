@@ -57,7 +57,8 @@ def query_bodies(tenant: str, queries: NDArray[np.float32]) -> list[str]:
 def batch_bodies(tenant: str, queries: NDArray[np.float32]) -> list[str]:
     """One search for `QUERIES` queries at a time."""
     return [
-        f'{{"tenant_id":"{tenant}","query_embeddings":[{",".join(map(number_text, queries[first : first + QUERIES]))}]}}'
+        f'{{"tenant_id":"{tenant}","query_embeddings":'
+        f"[{','.join(map(number_text, queries[first : first + QUERIES]))}]}}"
         for first in range(0, len(queries) - QUERIES + 1, QUERIES)
     ]
 
@@ -254,6 +255,7 @@ def _file(bench: Bench, name: str, lines: list[str]) -> Path:
 
 
 def fill(ingot: Contestant, tenant: str, rows: NDArray[np.float32]) -> None:
+    """Uploads rows, and waits until they are indexed."""
     for first in range(0, len(rows), BATCH):
         ingot.upload(tenant, rows[first : first + BATCH])
     ingot.settle(tenant, len(rows))
@@ -272,6 +274,7 @@ def send(
     rate: float = 0.0,
     warm_up: int = 0,
 ) -> Load:
+    """Sends bodies from a process of its own; `rate` 0 is a closed loop."""
     command = [sys.executable, "-m", "benches.prebuilt", f"127.0.0.1:{server.port}", path, str(bodies)]
     options = {"clients": clients, "requests": requests, "rate": rate, "warm-up": warm_up}
     command += [text for name, value in options.items() for text in (f"--{name}", str(value))]

@@ -79,7 +79,12 @@ class Settings:
         int, Rule("connections held open; 0: what the process's descriptors leave besides tenants")
     ] = 0
     head_timeout: Annotated[
-        float, Rule("longest time for a request's head, from its first byte, and for a TLS handshake", "seconds", above=0)
+        float,
+        Rule(
+            "longest time for a request's head, from its first byte, and for a TLS handshake",
+            "seconds",
+            above=0,
+        ),
     ] = 15.0
     send_timeout: Annotated[
         float, Rule("time over which a client has to take its answer at `body_rate`", "seconds", above=0)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def many_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < NEEDED:
         assert os.environ.get("CI") != "true", f"{hard} descriptors are too few"
-        pytest.skip(f"a process may have {hard} descriptors here (`ulimit -Hn`), {IDLE} connections need {NEEDED}")
+        pytest.skip(
+            f"a process may have {hard} descriptors here (`ulimit -Hn`), {IDLE} connections need {NEEDED}"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, NEEDED), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -52,7 +55,7 @@ def test_ten_thousand_idle_connections_are_held_and_others_served(
                 read_answer(sock, "GET").ok()
         until(lambda: footprint(client).connections == before.connections + IDLE)
         each = (resident(server) - memory) / IDLE
-        print(f"{each / 1024:.1f} KiB a connection")
+        sys.stdout.write(f"{each / 1024:.1f} KiB a connection\n")
         assert each < 32 * 1024
         for _ in range(50):
             client.search("t", [1, 2]).ok()

@@ -1,4 +1,4 @@
-"""Budgets: what one key may use, what the server takes; who is over is told when to come again, and nothing of others."""
+"""Budgets of keys and of the server: who is over one is told when to come again, and nothing of others."""
 
 import contextlib
 import time

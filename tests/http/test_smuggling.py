@@ -1,4 +1,4 @@
-"""Requests that a proxy on the way could cut in other places than we do: refused, and nothing behind them is answered."""
+"""Requests that a proxy could cut in other places than we do: refused, and nothing behind them is answered."""
 
 import contextlib
 import re
@@ -122,7 +122,7 @@ TAKEN = {
 }
 
 UPGRADES = {
-    "HTTP/2 in the clear": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    "HTTP/2 in the clear": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
     "a web socket": b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
 }
 

@@ -104,7 +104,10 @@ def bare_refusal(error: IngotError, request_id: str) -> bytes:
     body = response.body
     assert isinstance(body, bytes)
     headers = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
-    head = f"HTTP/1.1 {response.status} {response.reason}\r\n{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {response.status} {response.reason}\r\n{headers}"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
     return head.encode() + body
 
 

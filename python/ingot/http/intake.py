@@ -114,7 +114,11 @@ class IntakeGate:
     def take(self, caller: Caller, size: int) -> None:
         """Counts bytes in; raises `OverQuota` or `Overloaded` when they do not fit. One body alone always fits."""
         own = self._by_key.get(caller.key_id, 0)
-        if own and own + size > self._key_budget and (caller is not EVERYONE or self.settings.key_bytes_in_flight):
+        if (
+            own
+            and own + size > self._key_budget
+            and (caller is not EVERYONE or self.settings.key_bytes_in_flight)
+        ):
             raise OverQuota(
                 f"uploads in progress with this key fill the {self._key_budget} bytes that it may have at a time: "
                 "wait for their answers"

@@ -77,7 +77,9 @@ class _Text:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def family(self, name: str, kind: str, help: str, samples: Iterable[tuple[str, dict[str, str], float]]) -> None:
+    def family(
+        self, name: str, kind: str, help: str, samples: Iterable[tuple[str, dict[str, str], float]]
+    ) -> None:
         """One metric: each sample has what its name has behind the family's, its labels, and its value."""
         self.lines += [f"# HELP {name} {help}", f"# TYPE {name} {kind}"]
         for suffix, labels, value in samples:
@@ -135,7 +137,12 @@ async def exposition(
             counted.unindexed_rows,
         )
         text.one("ingot_sources", "gauge", "Sources of open tenants.", counted.sources)
-        text.one("ingot_log_groups_total", "counter", "Groups written: one write and one sync each.", counted.groups)
+        text.one(
+            "ingot_log_groups_total",
+            "counter",
+            "Groups written: one write and one sync each.",
+            counted.groups,
+        )
     for name, kind, help, value in await asyncio.to_thread(_process, metrics.started):
         text.one(name, kind, help, value)
     return text.text()
@@ -161,7 +168,10 @@ def _requests(text: _Text, metrics: Metrics) -> None:
             durations.append(("_bucket", {**labels, "le": str(bound)}, count))
         durations += [("_sum", labels, route.seconds), ("_count", labels, count)]
     text.family(
-        "ingot_http_request_duration_seconds", "histogram", "From the head of a request to its answer.", durations
+        "ingot_http_request_duration_seconds",
+        "histogram",
+        "From the head of a request to its answer.",
+        durations,
     )
     text.family(
         "ingot_http_request_bytes_total",
@@ -177,16 +187,23 @@ def _requests(text: _Text, metrics: Metrics) -> None:
         [("", {**_labels(route), "code": code}, count) for (route, code), count in refusals],
     )
     refused = sum(count for (_, code), count in refusals if code == "UNAUTHENTICATED")
-    text.one("ingot_keys_refused_total", "counter", "Requests without a good key where one is needed.", refused)
+    text.one(
+        "ingot_keys_refused_total", "counter", "Requests without a good key where one is needed.", refused
+    )
 
 
 def _connections(text: _Text, server: HttpServer) -> None:
     text.one("ingot_connections", "gauge", "Connections that are open.", server.open_connections)
-    text.one("ingot_connections_accepted_total", "counter", "Connections that were accepted.", server.watch.accepted)
+    text.one(
+        "ingot_connections_accepted_total",
+        "counter",
+        "Connections that were accepted.",
+        server.watch.accepted,
+    )
     text.family(
         "ingot_connections_cut_total",
         "counter",
-        "Connections that the server ended: too many; a request's head, or an answer, that did not get through in time.",
+        "Connections that were ended: too many; a head, or an answer, that did not get through in time.",
         [("", {"reason": reason}, count) for reason, count in server.watch.cut.items()],
     )
     text.one(
@@ -202,8 +219,13 @@ def _process(started: float) -> list[tuple[str, str, str, float]]:
     page = os.sysconf("SC_PAGE_SIZE")
     used = resource.getrusage(resource.RUSAGE_SELF)
     return [
-        ("process_cpu_seconds_total", "counter", "Processor time, in seconds.", used.ru_utime + used.ru_stime),
-        ("process_open_fds", "gauge", "Descriptors in use.", len(os.listdir("/proc/self/fd")) - 1),
+        (
+            "process_cpu_seconds_total",
+            "counter",
+            "Processor time, in seconds.",
+            used.ru_utime + used.ru_stime,
+        ),
+        ("process_open_fds", "gauge", "Descriptors in use.", len(list(Path("/proc/self/fd").iterdir())) - 1),
         ("process_max_fds", "gauge", "Descriptors allowed.", resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         ("process_virtual_memory_bytes", "gauge", "Virtual memory, mapped logs included.", pages[0] * page),
         ("process_resident_memory_bytes", "gauge", "Resident memory, mapped logs included.", pages[1] * page),
