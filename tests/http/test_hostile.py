@@ -29,7 +29,7 @@ MIB = 1 << 20
 
 @contextlib.contextmanager
 def nothing_remains(server: ServerProcess, most: int) -> Iterator[Client]:
-    """Afterwards connections, descriptors, tasks and bytes of bodies are what they were; memory grew by `most` at most."""
+    """Connections, descriptors, tasks and bodies are what they were afterwards; memory grew by `most` at most."""
     client = Client(server.port)
     client.insert("before", [[1, 2]], file_id="a").ok()
     client.search("before", [1, 2]).ok()
