@@ -186,6 +186,30 @@ def test_an_answer_that_is_never_read_is_dropped(start: Start) -> None:
         until(lambda: sample(client, "ingot_connections_cut_total", reason="answer") == 3)
 
 
+def test_answers_that_are_never_read_hold_no_more_than_their_budget(start: Start) -> None:
+    server = start("--send-timeout", "3", "--bytes-in-flight", "50MiB")
+    rows = filled(Client(server.port))
+    with nothing_remains(server, 32 * MIB) as client, contextlib.ExitStack() as stack:
+        asking = [stack.enter_context(ask_for_all(client, rows)) for _ in range(4)]
+        until(lambda: sum(b" 503 " in sock.recv(20, socket.MSG_PEEK) for sock in asking) >= 2)
+        assert sample(client, "ingot_answer_bytes_in_flight") <= 50 * MIB
+        until(lambda: sample(client, "ingot_answer_bytes_in_flight") == 0)
+    client.post(GET, {"tenant_id": "large", "limit": rows, "output_fields": ["embedding"]}).ok()
+
+
+def test_an_answer_that_was_taken_is_not_kept_by_its_connection(start: Start) -> None:
+    server = start()
+    rows = filled(Client(server.port))
+    with nothing_remains(server, 64 * MIB) as client, contextlib.ExitStack() as stack:
+        memory = resident(server)
+        for _ in range(4):
+            sock = stack.enter_context(ask_for_all(client, rows))
+            assert len(read_answer(sock).ok()) == rows
+        # All of them are open and idle; four answers are 95 MiB.
+        until(lambda: resident(server) < memory + 64 * MIB)
+        assert sample(client, "ingot_answer_bytes_in_flight") == 0
+
+
 def test_an_answer_that_is_sipped_is_dropped(start: Start) -> None:
     server = start("--send-timeout", "1")
     rows = filled(Client(server.port))

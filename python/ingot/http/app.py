@@ -10,8 +10,8 @@ from aiohttp import web
 from ingot.auth.keyring import Keyring
 from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound, Overloaded
 from ingot.http.access_log import ServerLog
-from ingot.http.answers import bare_refusal, refusal
-from ingot.http.connection import HttpServer, answer_as_http11, check_framing
+from ingot.http.answers import LongResponse, bare_refusal, refusal
+from ingot.http.connection import HttpServer, JsonResponse, answer_as_http11, check_framing
 from ingot.http.cors import CrossOrigin
 from ingot.http.exchange import Exchange
 from ingot.http.gatekeeper import Gatekeeper
@@ -22,7 +22,7 @@ from ingot.http.monitoring import Monitoring
 from ingot.http.needs import check_need, is_open, need_of
 from ingot.http.pages import Pages
 from ingot.http.playground import FILES
-from ingot.http.quota import Quotas
+from ingot.http.quota import AnswerBudget, Quotas
 from ingot.http.request_id import request_id
 from ingot.http.routes import Routes
 from ingot.http.watch import ConnectionWatch
@@ -81,8 +81,9 @@ class App:
         self._cross_origin = CrossOrigin(settings.cors_origins) if settings.cors_origins else None
         pages = Pages(version, settings.body_limit)
         self._quotas = Quotas(settings)
+        self._answers = AnswerBudget(settings.bytes_in_flight)
         gate = IntakeGate(settings, self._quotas)
-        monitoring = Monitoring(service, gate, version)
+        monitoring = Monitoring(service, gate, self._answers, version)
         self._paths = pages.paths = table(Routes(service, gate, log), pages, monitoring)
         self._metrics = monitoring.counts = Metrics(
             f"{method} {path}" for path, methods in self._paths.items() for method in methods
@@ -101,6 +102,8 @@ class App:
         response: web.StreamResponse
         try:
             response = await self._handler(x)(x)
+            if isinstance(response, (JsonResponse, LongResponse)):
+                response.held = self._answers.hold(response.size)
         except IngotError as error:
             response = self._refuse(x, error)
         except ClientGone:

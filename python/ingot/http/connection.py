@@ -116,7 +116,14 @@ class JsonResponse(web.StreamResponse):
         self._request_id = request_id
         self._request: web.BaseRequest | None = None
         self._sent = False
+        #: What the answer holds of a budget; given up once the client has taken it.
+        self.held: object = None
         self._further: CIMultiDict[str] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self._json)
 
     @property
     def headers(self) -> CIMultiDict[str]:
@@ -135,6 +142,9 @@ class JsonResponse(web.StreamResponse):
         if self._sent or request is None:
             return
         self._sent = True
+        # aiohttp keeps the response until the next request of the connection comes: not what was in it.
+        self._json = b""
+        held, self.held = self.held, None
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
         major, minor = request.version
@@ -156,6 +166,7 @@ class JsonResponse(web.StreamResponse):
         # A client that sends and never reads gets no further than one answer that does not fit into its socket.
         if len(body) > _UNDRAINED or request.protocol.writing_paused:
             await writer.drain()
+        del held
 
 
 class Connection(RequestHandler):

@@ -6,12 +6,11 @@ import platform
 import resource
 import time
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ingot.http.connection import HttpServer
 from ingot.http.exchange import Exchange
-from ingot.http.intake import IntakeGate
 from ingot.service import Service
 
 __all__ = ["CONTENT_TYPE", "Metrics", "exposition"]
@@ -105,7 +104,7 @@ def _labels(route: str) -> dict[str, str]:
 
 
 async def exposition(
-    metrics: Metrics, service: Service, gate: IntakeGate, server: HttpServer | None, version: str
+    metrics: Metrics, service: Service, held: Mapping[str, int], server: HttpServer | None, version: str
 ) -> bytes:
     """The text. What waits for the system or the engine is asked on another thread."""
     text = _Text()
@@ -118,7 +117,8 @@ async def exposition(
     _requests(text, metrics)
     text.one("ingot_stored_rows_total", "counter", "Rows that uploads stored.", service.stored_rows)
     text.one("ingot_queries_total", "counter", "Queries that were searched for.", service.queries)
-    text.one("ingot_body_bytes_in_flight", "gauge", "Bytes of request bodies that are held.", gate.in_flight)
+    for name, size in held.items():
+        text.one(name, "gauge", "Bytes that are held: of request bodies, of answers over 4 MiB.", size)
     if server is not None:
         _connections(text, server)
     tasks = len(asyncio.all_tasks())

@@ -7,10 +7,51 @@ from ingot.auth.caller import Caller
 from ingot.errors import Overloaded, OverQuota
 from ingot.settings import Settings
 
-__all__ = ["Bucket", "Quotas"]
+__all__ = ["AnswerBudget", "Bucket", "Quotas"]
 
 # What may come at once: this many seconds' worth.
 _BURST_SECONDS = 1.0
+
+
+# Answers up to here are not counted: those of uploads among them, which must not be refused when all is done.
+_SMALL_ANSWER = 4 * 1024 * 1024
+
+
+class AnswerBudget:
+    """Large answers that their clients have not taken yet."""
+
+    __slots__ = ("held", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        #: Bytes of them.
+        self.held = 0
+
+    def hold(self, size: int) -> object:
+        """Counts an answer for as long as what is returned lives. Raises `Overloaded`; one alone always fits."""
+        if size <= _SMALL_ANSWER:
+            return None
+        if self.held and self.held + size > self.most:
+            raise Overloaded(
+                f"answers that their clients are still taking fill the {self.most} bytes that are held at a time: "
+                "try again in a moment, or ask for less"
+            )
+        return _Held(self, size)
+
+
+class _Held:
+    """The bytes of one answer."""
+
+    __slots__ = ("_budget", "_size")
+
+    def __init__(self, budget: AnswerBudget, size: int) -> None:
+        self._budget = budget
+        self._size = size
+        budget.held += size
+
+    def __del__(self) -> None:
+        # Whatever becomes of an answer, this is not forgotten.
+        self._budget.held -= self._size
 
 
 class Bucket:
