@@ -27,7 +27,7 @@ RUST_SOURCES := $(shell find rust -type d -o -name '*.rs' -o -name '*.cpp' -o -n
 NATIVE_SOURCES := $(RUST_SOURCES) Cargo.toml Cargo.lock pyproject.toml
 
 .PHONY: help run test bench bench-peers lint format clean torture tools system setup \
-	format-check clippy ruff types floors rust-tests python-tests
+	audit format-check clippy ruff types floors rust-tests python-tests
 
 help: ## show this
 	@echo "ingot, a self-hosted store for embeddings"; echo
@@ -53,6 +53,15 @@ torture: ## the same tests, with larger loads (minutes instead of seconds)
 	@INGOT_TORTURE=large $(MAKE) test
 
 lint: format-check clippy ruff types ## format check, clippy and ruff with warnings denied, mypy strict
+
+# Both ask databases of advisories over the network; what needs none is in `make test` (tests/test_dependencies.py).
+audit: $(STAMPS)/python ## known vulnerabilities of what is locked and pinned (pip-audit, cargo-audit, cargo-deny)
+	@command -v pip-audit >/dev/null || { echo "make: pip-audit not found: pipx install pip-audit" >&2; exit 2; }
+	@command -v cargo-audit >/dev/null || { echo "make: cargo-audit not found: cargo install --locked cargo-audit" >&2; exit 2; }
+	@command -v cargo-deny >/dev/null || { echo "make: cargo-deny not found: cargo install --locked cargo-deny" >&2; exit 2; }
+	@$(BIN)/python -m pip freeze --exclude-editable | pip-audit --no-deps --disable-pip --strict -r /dev/stdin
+	@cargo audit --deny warnings
+	@cargo deny --locked check
 
 bench: setup ## uploads and searches against bare ceilings: one table, and .bench/<date>.json
 	@$(BIN)/python -m benches

@@ -15,7 +15,7 @@ from benches import machine, results, table, vectors
 from benches.bench import Bench
 from benches.figure import Figure
 
-PARTS = ("uploads", "requests", "searches", "indexing", "scale")
+PARTS = ("uploads", "requests", "fairness", "searches", "indexing", "scale")
 
 
 def main() -> int:

@@ -44,20 +44,21 @@ OPEN_LOAD = 0.5
 Samples = dict[str, list[float]]
 
 
-def numbers(row: NDArray[np.float32]) -> str:
+def number_text(row: NDArray[np.float32]) -> str:
     """A vector as JSON, nine digits a number, as float32 needs to come back exactly."""
     return "[" + ",".join(f"{number:.9g}" for number in row.tolist()) + "]"
 
 
 def query_bodies(tenant: str, queries: NDArray[np.float32]) -> list[str]:
     """One search a query."""
-    return [f'{{"tenant_id":"{tenant}","query_embedding":{numbers(query)}}}' for query in queries]
+    return [f'{{"tenant_id":"{tenant}","query_embedding":{number_text(query)}}}' for query in queries]
 
 
 def batch_bodies(tenant: str, queries: NDArray[np.float32]) -> list[str]:
     """One search for `QUERIES` queries at a time."""
     return [
-        f'{{"tenant_id":"{tenant}","query_embeddings":[{",".join(map(numbers, queries[first : first + QUERIES]))}]}}'
+        f'{{"tenant_id":"{tenant}","query_embeddings":'
+        f"[{','.join(map(number_text, queries[first : first + QUERIES]))}]}}"
         for first in range(0, len(queries) - QUERIES + 1, QUERIES)
     ]
 
@@ -108,8 +109,8 @@ def measure(bench: Bench) -> list[Figure]:
     vectors = load(GRAPH_ROWS)
     with ExitStack() as stack:
         ingot = stack.enter_context(ours(bench.folder / "data"))
-        _fill(ingot, "graph", vectors.rows)
-        _fill(ingot, "flat", vectors.rows[:FLAT_ROWS])
+        fill(ingot, "graph", vectors.rows)
+        fill(ingot, "flat", vectors.rows[:FLAT_ROWS])
         figures = _uploads(bench, stack, ingot, vectors)
         figures += _searches(bench, stack, ingot, vectors)
         figures += _batches(bench, ingot, vectors)
@@ -119,8 +120,8 @@ def measure(bench: Bench) -> list[Figure]:
 def _uploads(bench: Bench, stack: ExitStack, ingot: Contestant, vectors: Vectors) -> list[Figure]:
     """Row 3."""
     rows = vectors.rows[:500]
-    made = _file(bench, "row", [f'{{"tenant_id":"probe","embeddings":[{numbers(rows[0])}]}}'])
-    size = _send(ingot, INSERT, made, 1, 20).answer_bytes
+    made = _file(bench, "row", [f'{{"tenant_id":"probe","embeddings":[{number_text(rows[0])}]}}'])
+    size = send(ingot, INSERT, made, 1, 20).answer_bytes
     ceiling = stack.enter_context(bare("fixed", "--answer-bytes", str(size)))
     figures = []
     for tenants in (1, UPLOADERS):
@@ -128,15 +129,15 @@ def _uploads(bench: Bench, stack: ExitStack, ingot: Contestant, vectors: Vectors
         for number in range(bench.rounds):
             names = [f"rows-{tenants}-{number}-{tenant}" for tenant in range(tenants)]
             lines = [
-                f'{{"tenant_id":"{names[row % tenants]}","embeddings":[{numbers(rows[row])}]}}'
+                f'{{"tenant_id":"{names[row % tenants]}","embeddings":[{number_text(rows[row])}]}}'
                 for row in range(len(rows) // tenants * tenants)
             ]
             bodies = _file(bench, "rows", lines)
-            _add(samples, "fixed, requests/s", _send(ceiling, INSERT, bodies, UPLOADERS, UPLOADS).rate)
+            _add(samples, "fixed, requests/s", send(ceiling, INSERT, bodies, UPLOADERS, UPLOADS).rate)
             # So that no sample holds the making of a tenant.
-            _send(ingot, INSERT, bodies, 1, tenants)
+            send(ingot, INSERT, bodies, 1, tenants)
             before = _syncs(ingot, names)
-            sent = _send(ingot, INSERT, bodies, UPLOADERS, UPLOADS)
+            sent = send(ingot, INSERT, bodies, UPLOADERS, UPLOADS)
             _add(samples, "ingot, requests/s", sent.rate)
             _add(samples, "ingot, p50 ms", sent.percentile(0.5) * 1e3)
             _add(samples, "ingot, p99 ms", sent.percentile(0.99) * 1e3)
@@ -159,30 +160,30 @@ def _searches(bench: Bench, stack: ExitStack, ingot: Contestant, vectors: Vector
     """Row 7."""
     raw = Raw(vectors, bench.kept)
     bodies = _file(bench, "queries", query_bodies("graph", vectors.queries))
-    size = _send(ingot, SEARCH, bodies, 1, 100).answer_bytes
+    size = send(ingot, SEARCH, bodies, 1, 100).answer_bytes
     ceiling = stack.enter_context(bare("fixed", "--answer-bytes", str(size)))
-    _send(ceiling, SEARCH, bodies, 1, 100)
+    send(ceiling, SEARCH, bodies, 1, 100)
     samples: Samples = {}
     for number in range(bench.rounds):
         _add(samples, "usearch, 2 threads, queries/s", raw.rate())
         before = ceiling.cpu_seconds()
-        sent = _send(ceiling, SEARCH, bodies, SEARCHERS, SEARCHES)
+        sent = send(ceiling, SEARCH, bodies, SEARCHERS, SEARCHES)
         _add(samples, "bare, 8 connections, requests/s", sent.rate)
         _add(samples, "w, us", (ceiling.cpu_seconds() - before) / SEARCHES * 1e6)
         _add(samples, "c, us", sent.cpu_seconds * 1e6)
-        alone = _send(ingot, SEARCH, bodies, 1, SEARCHES // 4)
+        alone = send(ingot, SEARCH, bodies, 1, SEARCHES // 4)
         _add(samples, "ingot, 1 connection, p50 ms", alone.percentile(0.5) * 1e3)
         _add(
             samples,
             "bare, 1 connection, p50 ms",
-            _send(ceiling, SEARCH, bodies, 1, SEARCHES // 4).percentile(0.5) * 1e3,
+            send(ceiling, SEARCH, bodies, 1, SEARCHES // 4).percentile(0.5) * 1e3,
         )
         before = ingot.cpu_seconds()
-        together = _send(ingot, SEARCH, bodies, SEARCHERS, SEARCHES)
+        together = send(ingot, SEARCH, bodies, SEARCHERS, SEARCHES)
         _add(samples, "ingot, 8 connections, queries/s", together.rate)
         _add(samples, "ingot, CPU us", (ingot.cpu_seconds() - before) / SEARCHES * 1e6)
         rate = OPEN_LOAD * max(samples["ingot, 8 connections, queries/s"])
-        due = _send(ingot, SEARCH, bodies, UPLOADERS, SEARCHES // 2, rate)
+        due = send(ingot, SEARCH, bodies, UPLOADERS, SEARCHES // 2, rate)
         _add(samples, "ingot, half load open loop, p50 ms", due.percentile(0.5) * 1e3)
         _add(samples, "ingot, half load open loop, p99 ms", due.percentile(0.99) * 1e3)
         bench.say(f"round {number + 1} of {bench.rounds} of searches done")
@@ -226,9 +227,9 @@ def _batches(bench: Bench, ingot: Contestant, vectors: Vectors) -> list[Figure]:
         batches = _file(bench, "batches", batch_bodies(tenant, vectors.queries[: QUERIES * 4]))
         samples: Samples = {}
         for _ in range(bench.rounds):
-            one_by_one = _send(ingot, SEARCH, singles, 1, QUERIES * 8, warm_up=20)
+            one_by_one = send(ingot, SEARCH, singles, 1, QUERIES * 8, warm_up=20)
             _add(samples, "one by one, queries/s", one_by_one.rate)
-            _add(samples, "batch, queries/s", _send(ingot, SEARCH, batches, 1, 16, warm_up=2).rate * QUERIES)
+            _add(samples, "batch, queries/s", send(ingot, SEARCH, batches, 1, 16, warm_up=2).rate * QUERIES)
         figures.append(
             Figure(
                 "8",
@@ -253,7 +254,8 @@ def _file(bench: Bench, name: str, lines: list[str]) -> Path:
     return file
 
 
-def _fill(ingot: Contestant, tenant: str, rows: NDArray[np.float32]) -> None:
+def fill(ingot: Contestant, tenant: str, rows: NDArray[np.float32]) -> None:
+    """Uploads rows, and waits until they are indexed."""
     for first in range(0, len(rows), BATCH):
         ingot.upload(tenant, rows[first : first + BATCH])
     ingot.settle(tenant, len(rows))
@@ -263,7 +265,7 @@ def _syncs(ingot: Contestant, tenants: list[str]) -> int:
     return sum(int(ingot.monitor(tenant)["groups"]) for tenant in tenants)
 
 
-def _send(
+def send(
     server: Contestant,
     path: str,
     bodies: Path,
@@ -272,6 +274,7 @@ def _send(
     rate: float = 0.0,
     warm_up: int = 0,
 ) -> Load:
+    """Sends bodies from a process of its own; `rate` 0 is a closed loop."""
     command = [sys.executable, "-m", "benches.prebuilt", f"127.0.0.1:{server.port}", path, str(bodies)]
     options = {"clients": clients, "requests": requests, "rate": rate, "warm-up": warm_up}
     command += [text for name, value in options.items() for text in (f"--{name}", str(value))]

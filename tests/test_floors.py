@@ -47,7 +47,7 @@ MODULE_FLOORS: Floors = (
 )
 
 PACKAGE_FLOORS: Floors = (
-    ("errors", "limits"),
+    ("errors", "limits", "turns"),
     ("error_words",),
     ("_native",),
     ("store",),

@@ -20,6 +20,7 @@ __all__ = [
     "Rows",
     "SourceStatus",
     "Store",
+    "StoreMetrics",
     "TenantStats",
     "Tenants",
     "check_filter",
@@ -102,6 +103,18 @@ class TenantStats:
     """Groups of records written since the tenant was opened: one write and one sync each."""
 
 @final
+class StoreMetrics:
+    """Counts of what is open, for an operator."""
+
+    open_tenants: int
+    refusing_tenants: int
+    rows: int
+    unindexed_rows: int
+    sources: int
+    groups: int
+    """Groups of records written since the store was opened: one write and one sync each."""
+
+@final
 class Rows:
     """Validated-shape float32 rows that a body reader made: 2-D, whole rows, every value finite."""
 
@@ -163,6 +176,9 @@ class BodyReader:
     @property
     def parsed(self) -> bool:
         """Whether everything fed so far is parsed."""
+    def __new__(cls, format: Literal["json", "npy"], purpose: Literal["insert", "search"]) -> BodyReader: ...
+    def belongs_to(self, owner: str) -> None:
+        """Whose turns this is parsed in: bodies of one owner take those of one."""
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over and returns at once with the bytes not parsed yet. Raises the error of an
         earlier chunk as soon as it is known. An encoded one lies there until `when_drained` or `finish`."""
@@ -379,6 +395,8 @@ class Store:
         """Writes, syncs and removes a small file in the directory; raises when that is refused."""
     def refusing_tenants(self) -> int:
         """How many open tenants take no writes at present."""
+    def metrics(self) -> StoreMetrics:
+        """Counts of what is open; waits for no tenant."""
 
 @final
 class Tenants:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ingot import _native, limits
-from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, TenantStats
+from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, StoreMetrics, TenantStats
 from ingot.completions import CompletionBridge
 from ingot.errors import Draining, InvalidLimit, Starting, TooManyRows
 from ingot.schemas.checks import Insertion, Search, Selection, VectorFormat
+from ingot.turns import Turns
 
 __all__ = [
     "Body",
@@ -54,6 +55,10 @@ class BodyFeed:
         #: Whether the body has an encoding: then nothing is parsed but in `drained`, a part at a time.
         self.encoded = encoding is not None
 
+    def belongs_to(self, owner: str) -> None:
+        """Bodies of one owner take the turns of one while they are parsed."""
+        self._reader.belongs_to(owner)
+
     def feed(self, chunk: bytes) -> int:
         """Hands a chunk over; the bytes not parsed yet. Raises what is wrong as soon as it is known."""
         return self._reader.feed(chunk)
@@ -89,6 +94,10 @@ class Service:
         self._store: _native.Store | None = None
         self._draining = False
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(self._loop.time)
+        #: Rows that uploads stored, and queries that were searched for.
+        self.stored_rows = 0
+        self.queries = 0
         #: When a search last began while other work was in progress.
         self._crowded = 0.0
 
@@ -134,9 +143,20 @@ class Service:
         """A reader for one body, which may unpack to `limit` bytes."""
         return BodyFeed(self._bridge, format, purpose, encoding, limit)
 
-    async def _call(self, begin: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
-        # A cancelled request abandons the answer only: what the engine began, it ends.
-        return await self._bridge.call(begin, *args, **kwargs)
+    async def _call(self, begin: Callable[..., None], tenant_id: str, *args: Any, **kwargs: Any) -> Any:
+        turn = self._turns.enter(tenant_id)
+        if turn is not None:
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled():
+                    self._turns.leave(tenant_id)
+                raise
+        try:
+            # A cancelled request abandons the answer only: what the engine began, it ends.
+            return await self._bridge.call(begin, tenant_id, *args, **kwargs)
+        finally:
+            self._turns.leave(tenant_id)
 
     def _begin_upload(self, begin: Callable[..., bool], *args: Any, **kwargs: Any) -> None:
         if begin(*args, **kwargs):
@@ -163,6 +183,8 @@ class Service:
             dry_run=insertion.dry_run,
             crc32c=insertion.crc32c,
         )
+        if not insertion.dry_run:
+            self.stored_rows += len(inserted)
         return inserted
 
     async def update(
@@ -181,6 +203,7 @@ class Service:
 
     async def search(self, search: Search, queries: Rows) -> list[Hits]:
         """The nearest rows to each query, best first."""
+        self.queries += queries.shape[0]
         hits: list[Hits] = await self._call(
             self._open_store.begin_search,
             search.tenant_id,
@@ -197,6 +220,7 @@ class Service:
     async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
         """What a search is answered, in parts, and how many rows that shows; of a `batch`, the list of the lists.
         Raises when it is too long."""
+        self.queries += queries.shape[0]
         now = self._loop.time()
         if self._bridge.outstanding:
             self._crowded = now
@@ -338,7 +362,8 @@ class Service:
         self, among: Iterable[str] | None, limit: int, cursor: str | None
     ) -> tuple[list[str], str | None]:
         """One page of the ids of the tenants there are, only of those `among` these, and the cursor to what follows."""
-        page: tuple[list[str], str | None] = await self._call(
+        # Of no tenant: it waits for the turn of none.
+        page: tuple[list[str], str | None] = await self._bridge.call(
             self._open_store.tenants.begin_ids,
             limit=limit,
             among=None if among is None else list(among),
@@ -351,3 +376,7 @@ class Service:
         store = self._open_store
         await asyncio.to_thread(store.probe)
         return await asyncio.to_thread(store.refusing_tenants)
+
+    async def metrics(self) -> StoreMetrics | None:
+        """Counts of what is open; None while the data is being opened."""
+        return None if self._store is None else await asyncio.to_thread(self._store.metrics)

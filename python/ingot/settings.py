@@ -68,6 +68,27 @@ class Settings:
     bytes_in_flight: Annotated[
         int, Rule("bodies held at a time; beyond it uploads get 503", "bytes", at_least=1)
     ] = 1 << 30
+    key_bytes_in_flight: Annotated[
+        int, Rule("of them, those of one key; beyond it 429; 0: half of them, once there are keys", "bytes")
+    ] = 0
+    requests_per_second: Annotated[int, Rule("requests taken on average; beyond it 503; 0: no limit")] = 0
+    rows_per_second: Annotated[int, Rule("rows uploaded on average; beyond it 503; 0: no limit")] = 0
+    key_requests_per_second: Annotated[int, Rule("requests of one key; beyond it 429; 0: no limit")] = 0
+    key_rows_per_second: Annotated[int, Rule("rows uploaded with one key; beyond it 429; 0: no limit")] = 0
+    max_connections: Annotated[
+        int, Rule("connections held open; 0: what the process's descriptors leave besides tenants")
+    ] = 0
+    head_timeout: Annotated[
+        float,
+        Rule(
+            "longest time for a request's head, from its first byte, and for a TLS handshake",
+            "seconds",
+            above=0,
+        ),
+    ] = 15.0
+    send_timeout: Annotated[
+        float, Rule("time over which a client has to take its answer at `body_rate`", "seconds", above=0)
+    ] = 30.0
     keep_alive: Annotated[float, Rule("how long an idle connection stays open", "seconds", above=0)] = 75.0
     tls_cert: Annotated[
         Path | None, Rule("certificate to serve HTTPS with, PEM; read again on SIGHUP", metavar="FILE")

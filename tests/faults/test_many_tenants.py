@@ -1,6 +1,5 @@
 """Far more tenants than may be open: each answers correctly, and what they cost stays bounded."""
 
-import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -100,12 +99,7 @@ def test_open_tenants_stay_bounded_and_what_was_found_outlives_its_tenant(tmp_pa
 
 
 def test_the_bound_follows_the_limit_of_descriptors(start: Start) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
-    try:
-        server = start()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    server = start(descriptors=("", 128))
     client = Client(server.port)
     for tenant in range(150):
         client.insert_npy(f"tenant {tenant}", vector(tenant, 1), file_id="s").ok()

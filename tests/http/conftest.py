@@ -34,9 +34,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     started: list[ServerProcess] = []
 
     def start_one(
-        *flags: str, data: Path | None = None, environment: dict[str, str] | None = None
+        *flags: str,
+        data: Path | None = None,
+        environment: dict[str, str] | None = None,
+        descriptors: tuple[str, int] | None = None,
     ) -> ServerProcess:
-        started.append(ServerProcess(data or tmp_path / "data", *flags, environment=environment))
+        where = data or tmp_path / "data"
+        started.append(ServerProcess(where, *flags, environment=environment, descriptors=descriptors))
         return started[-1]
 
     yield start_one

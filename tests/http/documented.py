@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from ingot.http.app import table
 from ingot.http.first_age import FirstAge
+from ingot.http.monitoring import Monitoring
 from ingot.http.operations import OPERATIONS, Operation, refusals
 from ingot.http.pages import Pages
 
@@ -14,7 +15,8 @@ from ingot.http.pages import Pages
 @functools.cache
 def routes() -> dict[str, dict[str, Any]]:
     """The server's own table, of handlers that nobody will call."""
-    return dict(table(FirstAge.__new__(FirstAge), Pages.__new__(Pages)))
+    handlers = (FirstAge.__new__(FirstAge), Pages.__new__(Pages), Monitoring.__new__(Monitoring))
+    return dict(table(*handlers))
 
 
 def operation_of(method: str, path: str) -> Operation | None:

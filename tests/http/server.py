@@ -16,12 +16,21 @@ class ServerProcess:
     """One server; a context that ends it."""
 
     def __init__(
-        self, data: Path, *flags: str, environment: dict[str, str] | None = None, port: int = 0
+        self,
+        data: Path,
+        *flags: str,
+        environment: dict[str, str] | None = None,
+        port: int = 0,
+        descriptors: tuple[str, int] | None = None,
     ) -> None:
+        """`descriptors`: how many it may have, as a soft limit ("S"), or as both ("")."""
         self.data = data
         self.lines: list[str] = []
         self._changed = threading.Condition()
         command = [sys.executable, "-m", "ingot", "serve", "--data", str(data), "--port", str(port), *flags]
+        if descriptors is not None:
+            limit, count = descriptors
+            command = ["sh", "-c", f'ulimit -{limit}n {count} && exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}, text=True
         )

@@ -13,6 +13,8 @@ from ingot.schemas.checks import Insertion
 from ingot.service import Inserted, SourceStatus, TenantStats
 
 __all__ = [
+    "LongResponse",
+    "bare_refusal",
     "create_answer",
     "creation_message",
     "delete_answer",
@@ -45,28 +47,34 @@ def _headers(request_id: str) -> dict[str, str]:
     return {"Content-Type": "application/json", "X-Request-Id": request_id, "Server": "ingot"}
 
 
-class _LongResponse(web.StreamResponse):
+class LongResponse(web.StreamResponse):
     """A response that is written in parts: joined and handed over at once they would hold the loop up."""
 
     def __init__(self, parts: list[bytes], request_id: str) -> None:
         super().__init__(headers=_headers(request_id))
-        self.content_length = sum(map(len, parts))
+        #: Bytes of the body.
+        self.size = self.content_length = sum(map(len, parts))
+        #: What the answer holds of a budget; given up once the client has taken it.
+        self.held: object = None
         self._parts = parts
 
     async def write_eof(self, data: bytes = b"") -> None:
+        """Sends it, part by part."""
         parts, self._parts = self._parts, []
+        held, self.held = self.held, None
         for number, part in enumerate(parts):
             await self.write(part)
             if number % _PARTS_A_TURN == 0:
                 await asyncio.sleep(0)
         await super().write_eof(data)
+        del held
 
 
 def parts_response(parts: list[bytes], request_id: str) -> web.StreamResponse:
     """A response with these parts of JSON text, one behind the other."""
     if len(parts) <= _PARTS_A_TURN:
         return json_response(parts[0] if len(parts) == 1 else b"".join(parts), request_id)
-    return _LongResponse(parts, request_id)
+    return LongResponse(parts, request_id)
 
 
 def page_response(parts: list[bytes], next_cursor: str | None, request_id: str) -> web.StreamResponse:
@@ -100,6 +108,19 @@ def refusal(error: IngotError, request_id: str) -> web.Response:
     if error.challenge is not None:
         response.headers["WWW-Authenticate"] = error.challenge
     return response
+
+
+def bare_refusal(error: IngotError, request_id: str) -> bytes:
+    """The same as all that a connection gets, before anything came over it."""
+    response = refusal(error, request_id)
+    body = response.body
+    assert isinstance(body, bytes)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
+    head = (
+        f"HTTP/1.1 {response.status} {response.reason}\r\n{headers}"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def insert_answer(inserted: Inserted, insertion: Insertion) -> bytes:

@@ -8,20 +8,25 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from ingot.auth.keyring import Keyring
-from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound
+from ingot.errors import IngotError, InternalError, MalformedBody, MethodNotAllowed, NotFound, Overloaded
 from ingot.http.access_log import ServerLog
 from ingot.http.ages import UNDERSCORES, is_older
-from ingot.http.answers import refusal
-from ingot.http.connection import HttpServer, answer_as_http11
+from ingot.http.answers import LongResponse, bare_refusal, refusal
+from ingot.http.connection import HttpServer, JsonResponse, answer_as_http11, check_framing
 from ingot.http.cors import CrossOrigin
 from ingot.http.exchange import Exchange
 from ingot.http.first_age import FirstAge
 from ingot.http.gatekeeper import Gatekeeper
 from ingot.http.guard import LoopbackGuard
 from ingot.http.intake import ClientGone, IntakeGate, drop
+from ingot.http.metrics import Metrics
+from ingot.http.monitoring import Monitoring
 from ingot.http.needs import check_need, is_open, need_of
 from ingot.http.pages import Pages
 from ingot.http.playground import FILES
+from ingot.http.quota import AnswerBudget, Quotas
+from ingot.http.request_id import request_id
+from ingot.http.watch import ConnectionWatch
 from ingot.service import Service
 from ingot.settings import Settings
 
@@ -33,7 +38,7 @@ Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 _GONE = 499
 
 
-def table(routes: FirstAge, pages: Pages) -> dict[str, dict[str, Handler]]:
+def table(routes: FirstAge, pages: Pages, monitoring: Monitoring) -> dict[str, dict[str, Handler]]:
     """Path -> method -> handler; `HEAD` works wherever `GET` does."""
     paths: dict[str, dict[str, Handler]] = {
         "/embeddings/insert-raw-embeddings": {"POST": routes.insert},
@@ -51,6 +56,7 @@ def table(routes: FirstAge, pages: Pages) -> dict[str, dict[str, Handler]]:
         "/tenant/delete_sub_tenant": {"DELETE": routes.delete_sub_tenant},
         "/healthz": {"GET": routes.alive},
         "/readyz": {"GET": routes.ready},
+        "/metrics": {"GET": monitoring.metrics},
         "/": {"GET": pages.home},
         "/openapi.json": {"GET": pages.openapi},
         "/docs": {"GET": pages.playground},
@@ -96,34 +102,47 @@ class App:
         self._gatekeeper = Gatekeeper(keyring, guard)
         self._cross_origin = CrossOrigin(settings.cors_origins) if settings.cors_origins else None
         pages = Pages(version, settings.body_limit)
-        self._paths = pages.paths = table(FirstAge(service, IntakeGate(settings), log), pages)
+        self._quotas = Quotas(settings)
+        self._answers = AnswerBudget(settings.bytes_in_flight)
+        gate = IntakeGate(settings, self._quotas)
+        monitoring = Monitoring(service, gate, self._answers, version)
+        self._paths = pages.paths = table(FirstAge(service, gate, log), pages, monitoring)
+        self._metrics = monitoring.counts = Metrics(
+            f"{method} {path}" for path, methods in self._paths.items() for method in methods
+        )
+        watch = ConnectionWatch(settings, log.event)
+        self._server = monitoring.server = HttpServer(
+            self._answer, self._refuse_broken, self._no_room, watch, keep_alive=settings.keep_alive
+        )
 
     def server(self) -> HttpServer:
-        """A server whose connections this app answers."""
-        return HttpServer(self._answer, self._refuse_broken, keep_alive=self._settings.keep_alive)
+        """The server whose connections this app answers."""
+        return self._server
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         x = Exchange(request, time.perf_counter())
         response: web.StreamResponse
         try:
             response = await self._handler(x)(x)
+            if isinstance(response, (JsonResponse, LongResponse)):
+                response.held = self._answers.hold(response.size)
         except IngotError as error:
             response = self._refuse(x, error)
         except ClientGone:
-            self._log.request(x, _GONE, time.perf_counter() - x.started)
+            self._note(x, _GONE)
             # Nobody reads it. An exception would be kept by its own traceback, and the body with it, until the
             # garbage collector comes by.
             response = web.Response(status=_GONE)
             response.force_close()
             return response
         except asyncio.CancelledError:
-            self._log.request(x, _GONE, time.perf_counter() - x.started)
+            self._note(x, _GONE)
             raise
         # Whatever it is, the client gets an answer and the log the rest.
         except Exception as error:  # noqa: BLE001
             response = self._refuse(x, _bug(error))
-        self._log.request(x, response.status, time.perf_counter() - x.started)
-        if self._service.draining:
+        self._note(x, response.status)
+        if x.last or self._service.draining:
             response.force_close()
         if self._cross_origin is not None:
             self._cross_origin.mark(request, response)
@@ -131,11 +150,18 @@ class App:
             await self._finish_early(x, response)
         return response
 
+    def _note(self, x: Exchange, status: int) -> None:
+        seconds = time.perf_counter() - x.started
+        self._log.request(x, status, seconds)
+        self._metrics.request(x, status, seconds)
+
     def _handler(self, x: Exchange) -> Handler:
         request = x.request
         if request.version[0] != 1:
             answer_as_http11(request)
             raise MalformedBody("this server speaks HTTP/1.1 and HTTP/1.0")
+        x.last = True
+        x.last = not check_framing(request)
         path = request.rel_url.raw_path
         methods = self._paths.get(path)
         if methods is None and "%" in path:
@@ -146,7 +172,10 @@ class App:
         if methods is not None:
             x.route = f"{request.method} {path}"
             x.older = is_older(path)
-        x.caller = self._gatekeeper.admit(request.headers, preflight or is_open(path), x.started)
+        public = preflight or is_open(path)
+        x.caller = self._gatekeeper.admit(request.headers, public, x.started)
+        if not public:
+            self._quotas.take_request(x.caller)
         if cross_origin is not None and preflight:
             return cross_origin.preflight
         check_need(path, x.caller)
@@ -163,12 +192,19 @@ class App:
     def _refuse(self, x: Exchange, error: IngotError) -> web.Response:
         if error.public is not None:
             self._log.failure(x.request_id, x.route, error)
+        self._metrics.refusal(x.route, error.error_code)
         return refusal(error, x.request_id)
+
+    def _no_room(self) -> bytes:
+        return bare_refusal(
+            Overloaded("too many connections are open: use one for several requests, or try again shortly"),
+            request_id(None),
+        )
 
     def _refuse_broken(self, request: web.BaseRequest, error: IngotError) -> web.StreamResponse:
         x = Exchange(request, time.perf_counter())
         response = self._refuse(x, error)
-        self._log.request(x, response.status, 0.0)
+        self._note(x, response.status)
         return response
 
     async def _finish_early(self, x: Exchange, response: web.StreamResponse) -> None:

@@ -1,6 +1,8 @@
 """Connections: aiohttp's protocol with our words for broken HTTP. The one file that leans on aiohttp's inside."""
 
 import asyncio
+import socket
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -21,13 +23,18 @@ from multidict import CIMultiDict
 
 from ingot import limits
 from ingot.errors import HeadersTooLarge, IngotError, InternalError, MalformedBody, UriTooLong
+from ingot.http.watch import ConnectionWatch
 
-__all__ = ["HttpServer", "JsonResponse", "answer_as_http11", "forgive"]
+__all__ = ["HttpServer", "JsonResponse", "answer_as_http11", "check_framing", "forgive"]
 
 Refuse = Callable[[web.BaseRequest, IngotError], web.StreamResponse]
 
 # How long a client that broke HTTP may go on sending before the connection is cut, so that it sees its answer.
 _LAST_WORDS_SECONDS = 1.0
+# Surplus connections that are told why they are turned away; beyond it they are cut.
+_TOLD_APART = 256
+# Where `struct tcp_info` has the bytes that the other side has acknowledged.
+_ACKNOWLEDGED = slice(120, 128)
 # A body over this waits until the client takes it.
 _UNDRAINED = 64 * 1024
 
@@ -58,10 +65,34 @@ def _first_line(text: str) -> str:
     return line.encode("ascii", "backslashreplace").decode()[:200] or "it cannot be parsed"
 
 
+def _taken(wire: asyncio.Transport) -> int:
+    """Bytes that the client has taken so far."""
+    info = wire.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.stop)
+    return int.from_bytes(info[_ACKNOWLEDGED], sys.byteorder)
+
+
 def answer_as_http11(request: web.BaseRequest) -> None:
     """Has the answer to a request of a version that does not exist written in one that does."""
     # `version` was read before, and is cached.
     request._cache["version"] = HttpVersion11
+
+
+def check_framing(request: web.BaseRequest) -> bool:
+    """Whether another request may follow on the connection; raises `MalformedBody` for what a proxy on the way may have
+    understood in another way than we do."""
+    message = request._message
+    if message.chunked:
+        coding = message.headers["Transfer-Encoding"].strip().lower()
+        if coding != "chunked" or message.version < HttpVersion11:
+            raise MalformedBody("`Transfer-Encoding` can be `chunked` only, and not in HTTP/1.0")
+    if not message.path.startswith("/"):
+        if message.method == "CONNECT":
+            raise MalformedBody("this server is no proxy")
+        host = message.headers.get("Host", "")
+        if message.url.absolute and message.url.raw_authority.lower() != host.lower():
+            raise MalformedBody("the request's target and its `Host` name different servers")
+    # aiohttp loses what came together with a request that asks for a protocol that it does not know.
+    return not message.upgrade
 
 
 def forgive(content: StreamReader) -> None:
@@ -85,7 +116,14 @@ class JsonResponse(web.StreamResponse):
         self._request_id = request_id
         self._request: web.BaseRequest | None = None
         self._sent = False
+        #: What the answer holds of a budget; given up once the client has taken it.
+        self.held: object = None
         self._further: CIMultiDict[str] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self._json)
 
     @property
     def headers(self) -> CIMultiDict[str]:
@@ -104,6 +142,9 @@ class JsonResponse(web.StreamResponse):
         if self._sent or request is None:
             return
         self._sent = True
+        # aiohttp keeps the response until the next request of the connection comes: not what was in it.
+        self._json = b""
+        held, self.held = self.held, None
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
         major, minor = request.version
@@ -122,14 +163,16 @@ class JsonResponse(web.StreamResponse):
         ).encode()
         writer = cast(StreamWriter, request.writer)
         writer._writelines((head,) if request.method == "HEAD" else (head, body))
-        if len(body) > _UNDRAINED:
+        # A client that sends and never reads gets no further than one answer that does not fit into its socket.
+        if len(body) > _UNDRAINED or request.protocol.writing_paused:
             await writer.drain()
+        del held
 
 
 class Connection(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_broken", "_lost", "_refuse")
+    __slots__ = ("_broken", "_head_since", "_lost", "_refuse", "_stall", "_wire")
 
     def __init__(
         self, server: "HttpServer", *, refuse: Refuse, loop: asyncio.AbstractEventLoop, **kwargs: Any
@@ -138,10 +181,66 @@ class Connection(RequestHandler):
         self._refuse = refuse
         self._broken = False
         self._lost: asyncio.Future[None] | None = None
+        #: When the first bytes of a head came that is not whole; 0: there are none.
+        self._head_since = 0.0
+        #: Since when bytes wait for the client, and how many it had taken by then.
+        self._stall: tuple[float, int] | None = None
+        # aiohttp forgets its own when it closes, though an answer may still be waiting to be taken.
+        self._wire: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody has come."""
+        super().connection_made(transport)
+        self._wire = cast(asyncio.Transport, transport)
+        server = cast(HttpServer, self._manager)
+        server.watch.accepted += 1
+        surplus = server.open_connections - server.watch.most
+        if surplus > 0:
+            server.watch.cut["surplus"] += 1
+            self._broken = True
+            self._turn_away(server.no_room() if surplus <= _TOLD_APART else b"")
+
+    def _turn_away(self, words: bytes) -> None:
+        wire = self._wire
+        if wire is None or not words:
+            if wire is not None:
+                wire.abort()
+            return
+        wire.write(words)
+        if wire.can_write_eof():
+            wire.write_eof()
+        # Closing on unread bytes would reset the connection under the answer.
+        self._loop.call_later(_LAST_WORDS_SECONDS, wire.abort)
+
+    def judge(self, now: float, watch: ConnectionWatch) -> None:
+        """Ends the connection of a client that keeps others from it: by a head that does not end, or an answer that
+        it does not take."""
+        wire = self._wire
+        if wire is None:
+            return
+        if self.busy:
+            self._head_since = 0.0
+        elif self._head_since and now - self._head_since > watch.head_timeout:
+            self._head_since = 0.0
+            watch.cut["head"] += 1
+            wire.abort()
+            return
+        if not wire.get_write_buffer_size():
+            self._stall = None
+            return
+        taken = _taken(wire)
+        if self._stall is None:
+            self._stall = now, taken
+        elif now - self._stall[0] > watch.send_timeout:
+            if taken - self._stall[1] < watch.fewest_taken:
+                watch.cut["answer"] += 1
+                wire.abort()
+            self._stall = now, taken
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone."""
         super().connection_lost(exc)
+        self._wire = None
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
@@ -155,8 +254,13 @@ class Connection(RequestHandler):
         if self._broken:
             return
         super().data_received(data)
-        last = self._messages[-1][0] if self._messages else None
-        if last is not None and not hasattr(last, "method"):
+        if not self._messages:
+            if not self._head_since and not self._request_in_progress:
+                self._head_since = self._loop.time()
+            return
+        self._head_since = 0.0
+        last = self._messages[-1][0]
+        if not hasattr(last, "method"):
             self._broken = True
             # A body that breaks off in the middle of its request: the parser forgets to tell the reader.
             request = self._current_request
@@ -208,9 +312,12 @@ class HttpServer(Server):
         self,
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         refuse: Refuse,
+        no_room: Callable[[], bytes],
+        watch: ConnectionWatch,
         *,
         keep_alive: float,
     ) -> None:
+        """`no_room` is all that one connection too many is sent."""
         super().__init__(
             handler,
             refuse=refuse,
@@ -226,6 +333,8 @@ class HttpServer(Server):
             auto_decompress=False,
             access_log=None,
         )
+        self.no_room = no_room
+        self.watch = watch
 
     def __call__(self) -> RequestHandler:
         """A connection that was just made."""
@@ -235,3 +344,14 @@ class HttpServer(Server):
     def busy(self) -> int:
         """Connections with a request in progress."""
         return sum(connection.busy for connection in self._connections if isinstance(connection, Connection))
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open."""
+        return len(self._connections)
+
+    def judge_connections(self, now: float) -> None:
+        """Has every connection judged."""
+        for connection in list(self._connections):
+            if isinstance(connection, Connection):
+                connection.judge(now, self.watch)

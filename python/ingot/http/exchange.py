@@ -14,6 +14,7 @@ class Exchange:
     __slots__ = (
         "caller",
         "continued",
+        "last",
         "older",
         "query",
         "received",
@@ -39,6 +40,8 @@ class Exchange:
         self.rows = 0
         #: Bytes of the body that arrived.
         self.received = 0
+        #: Whether no other request may follow on the connection.
+        self.last = False
         self.query = request.rel_url.raw_query_string
         #: Whether a client that asked may send its body.
         self.continued = "Expect" not in request.headers

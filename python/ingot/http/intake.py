@@ -9,9 +9,18 @@ from aiohttp.http_writer import HttpVersion10
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
-from ingot.errors import BodyTimeout, BodyTooLarge, MalformedBody, Overloaded, UnsupportedMediaType
+from ingot.auth.caller import EVERYONE, Caller
+from ingot.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    MalformedBody,
+    Overloaded,
+    OverQuota,
+    UnsupportedMediaType,
+)
 from ingot.http.connection import forgive
 from ingot.http.exchange import Exchange
+from ingot.http.quota import Quotas
 from ingot.service import Body, BodyFeed, Encoding, Format, Purpose, Service
 from ingot.settings import Settings
 
@@ -95,22 +104,36 @@ class Pace:
 
 
 class IntakeGate:
-    """Lets bodies in while their bytes fit the server's budget."""
+    """Lets bodies in while their bytes fit the budget of the server and that of their key, and rows their rates."""
 
-    __slots__ = ("_in_flight", "settings")
+    __slots__ = ("_by_key", "_in_flight", "_key_budget", "quotas", "settings")
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, quotas: Quotas) -> None:
         self.settings = settings
+        self.quotas = quotas
         self._in_flight = 0
+        # Only of those who hold some.
+        self._by_key: dict[str, int] = {}
+        self._key_budget = settings.key_bytes_in_flight or settings.bytes_in_flight // 2
 
     @property
     def in_flight(self) -> int:
         """Bytes of bodies that are held."""
         return self._in_flight
 
-    def take(self, size: int, held: int = 0) -> None:
-        """Counts bytes in, of a body of which so many are `held` already; raises `Overloaded` when they do not fit. One
-        body alone always fits."""
+    def take(self, caller: Caller, size: int, held: int = 0) -> None:
+        """Counts bytes in, of a body of which so many are `held` already; raises `OverQuota` or `Overloaded` when they
+        do not fit. One body alone always fits."""
+        own = self._by_key.get(caller.key_id, 0)
+        if (
+            own > held
+            and own + size > self._key_budget
+            and (caller is not EVERYONE or self.settings.key_bytes_in_flight)
+        ):
+            raise OverQuota(
+                f"uploads in progress with this key fill the {self._key_budget} bytes that it may have at a time: "
+                "wait for their answers"
+            )
         if self._in_flight > held and self._in_flight + size > self.settings.bytes_in_flight:
             raise Overloaded(
                 # Not how many are held: they may be those of another tenant.
@@ -118,10 +141,17 @@ class IntakeGate:
                 "try again in a moment"
             )
         self._in_flight += size
+        if size:
+            self._by_key[caller.key_id] = own + size
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, caller: Caller, size: int) -> None:
         """Counts bytes out."""
         self._in_flight -= size
+        left = self._by_key.get(caller.key_id, 0) - size
+        if left:
+            self._by_key[caller.key_id] = left
+        else:
+            self._by_key.pop(caller.key_id, None)
 
 
 class Intake:
@@ -141,7 +171,7 @@ class Intake:
                 f"the body is {declared} bytes, at most {limit} are allowed: send several uploads",
                 limit=limit,
             )
-        gate.take(declared)
+        gate.take(exchange.caller, declared)
         self._gate = gate
         self._exchange = exchange
         self._taken = declared
@@ -152,13 +182,23 @@ class Intake:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._gate.give_back(self._taken)
+        self._gate.give_back(self._exchange.caller, self._taken)
         self._taken = 0
 
     async def read(self, service: Service, purpose: Purpose) -> Body:
-        """The whole body, parsed while it arrives."""
+        """The whole body, parsed while it arrives; the rows of an upload are counted."""
+        exchange, quotas = self._exchange, self._gate.quotas
+        feed = service.body(self.format, purpose, self._encoding, self._gate.settings.body_limit)
+        if purpose != "insert":
+            return await self._read(feed)
+        quotas.check_rows(exchange.caller)
+        body = await self._read(feed)
+        if body.rows is not None:
+            quotas.take_rows(exchange.caller, body.rows.shape[0])
+        return body
+
+    async def _read(self, feed: BodyFeed) -> Body:
         exchange, gate = self._exchange, self._gate
-        feed = service.body(self.format, purpose, self._encoding, gate.settings.body_limit)
         content = exchange.request.content
         await let_continue(exchange)
         pace = None if content.is_eof() else Pace(content, gate.settings)
@@ -169,12 +209,15 @@ class Intake:
                     pace.received = exchange.received
                 if exchange.received > self._taken:
                     self._grow(exchange.received)
+                first = exchange.received == len(chunk)
+                if first and content.is_eof() and len(chunk) <= _SMALL and not feed.encoded:
+                    return feed.read(chunk)
+                if first:
+                    feed.belongs_to(_owner(exchange))
                 if feed.encoded:
                     feed.feed(chunk)
                     await self._unpack(feed, pace)
                     continue
-                if content.is_eof() and exchange.received == len(chunk) <= _SMALL:
-                    return feed.read(chunk)
                 if feed.feed(chunk) > _UNPARSED:
                     if pace is not None:
                         pace.hold()
@@ -205,8 +248,13 @@ class Intake:
         limit = self._gate.settings.body_limit
         if received > limit:
             raise BodyTooLarge(f"the body is over {limit} bytes: send several uploads", limit=limit)
-        self._gate.take(received - self._taken, self._taken)
+        self._gate.take(self._exchange.caller, received - self._taken, self._taken)
         self._taken = received
+
+
+def _owner(exchange: Exchange) -> str:
+    # A key's holder can choose the names of tenants, not the ids of keys.
+    return exchange.tenant_id or "" if exchange.caller is EVERYONE else exchange.caller.key_id
 
 
 def _interrupt(content: StreamReader, parsed: asyncio.Future[None]) -> None:

@@ -72,7 +72,6 @@ _ONLY: dict[type[IngotError], set[Trait]] = {
     errors.FilterSyntax: {"filter"},
     errors.CursorExpired: {"pages"},
     errors.TenantSettingsDiffer: {"create"},
-    errors.OverQuota: {"fields"},
     errors.InvalidId: {"fields"},
     errors.InvalidLimit: {"fields"},
     errors.MissingField: {"fields"},
@@ -88,7 +87,6 @@ _ONLY: dict[type[IngotError], set[Trait]] = {
     # Another method of a path is another operation, or none.
     errors.MethodNotAllowed: set(),
     errors.AlreadyExists: {"upload"},
-    errors.Overloaded: {"body"},
     errors.Starting: {"store"},
     errors.Draining: {"store"},
     errors.TenantReadOnly: {"write"},
@@ -117,7 +115,7 @@ def refusals(operation: Operation) -> dict[int, list[str]]:
     """Status -> the error codes that an operation may answer with it."""
     found: dict[int, list[str]] = {}
     for code, cls in codes().items():
-        if operation.public and cls.status == 401:
+        if operation.public and cls.status in (401, 429):
             continue
         traits = _ONLY.get(cls)
         if traits is None or traits & operation.traits:
@@ -349,6 +347,15 @@ OPERATIONS: dict[str, Operation] = {
         answers.Ready,
         public=True,
         moved={503: (errors.StorageFailed, errors.DiskFull, errors.InternalError)},
+    ),
+    "metrics": Operation(
+        "Server",
+        "Counts for Prometheus",
+        "Requests and their durations, refusals by code, connections, what is open, and the process; the text format "
+        "0.0.4. Once there are keys it takes one with `admin` on all tenants. No tenant is named.",
+        _PUBLIC,
+        None,
+        content=("text/plain",),
     ),
     "openapi": Operation(
         "Server",

@@ -16,14 +16,13 @@ from ingot.http.app import App
 from ingot.http.certificate import Certificate, CertificateError
 from ingot.http.connection import HttpServer
 from ingot.http.guard import is_loopback
+from ingot.http.watch import raise_descriptor_limit
 from ingot.service import Service
 from ingot.settings import Settings
 
 __all__ = ["StartError", "serve"]
 
 _BACKLOG = 1024
-# A stranger may hold a connection that long before anything of it is known.
-_HANDSHAKE_SECONDS = 10.0
 
 
 class StartError(Exception):
@@ -83,6 +82,7 @@ def url(sock: socket.socket, *, secure: bool) -> str:
 
 def serve(settings: Settings, version: str) -> int:
     """Serves until SIGTERM or Ctrl-C; the exit code. Raises `StartError` when it cannot start."""
+    raise_descriptor_limit()
     with contextlib.ExitStack() as stack:
         try:
             certificate = _certificate(settings)
@@ -128,9 +128,10 @@ async def _serve(
     loop = asyncio.get_running_loop()
     service = Service()
     server = App(settings, service, keyring, log, version).server()
+    watching = loop.create_task(server.watch.run(server.judge_connections))
     tls: dict[str, Any] = {}
     if certificate is not None:
-        tls = {"ssl": certificate.context, "ssl_handshake_timeout": _HANDSHAKE_SECONDS}
+        tls = {"ssl": certificate.context, "ssl_handshake_timeout": settings.head_timeout}
         loop.add_signal_handler(signal.SIGHUP, _renew, certificate, log)
     listening = [await loop.create_server(server, sock=sock, backlog=_BACKLOG, **tls) for sock in sockets]
     stop = _Stop(loop)
@@ -153,6 +154,7 @@ async def _serve(
     for accepting in listening:
         accepting.close()
     await _drain(server, stop, settings.drain_timeout, log)
+    watching.cancel()
     server.pre_shutdown()
     await server.shutdown(0.5)
     log.event("closing the data directory")

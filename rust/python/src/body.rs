@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ingot_engine::body;
 use ingot_engine::error::{Error, Result};
-use ingot_engine::pool::Pool;
+use ingot_engine::pool::{Owner, Pool};
 use ingot_engine::sync::Mutex;
 use ingot_engine::vector;
 use numpy::{PyArray2, PyArrayMethods};
@@ -156,6 +156,8 @@ impl Failure {
 
 /// What waits for the parser, and who waits for it.
 struct Inbox {
+    /// In whose turns it is parsed.
+    owner: Owner,
     /// `None` while a job has it, after an error, and at the end.
     parser: Option<Decoder>,
     /// Those that are not parsed, or of which more will come out.
@@ -244,7 +246,8 @@ fn wake(shared: &Arc<Mutex<Inbox>>) -> io::Result<()> {
 
 fn turn_later(pool: Arc<Pool>, shared: Arc<Mutex<Inbox>>) {
     let next = Arc::clone(&pool);
-    pool.spawn(move || {
+    let owner = shared.lock().owner;
+    pool.spawn(owner, move || {
         if turn(&shared) {
             turn_later(next, shared);
         }
@@ -341,6 +344,7 @@ impl BodyReader {
             credit: if encoding.is_some() { 0 } else { u64::MAX },
             unpacked: 0,
             parser: Some(decoder),
+            owner: Owner::NOBODY,
             chunks: VecDeque::new(),
             parsed: 0,
             unparsed: 0,
@@ -365,6 +369,11 @@ impl BodyReader {
     fn parsed(&self) -> bool {
         let inbox = self.shared.lock();
         inbox.chunks.is_empty() && !inbox.running
+    }
+
+    /// Whose turns this is parsed in: bodies of one owner take those of one.
+    fn belongs_to(&self, owner: &str) {
+        self.shared.lock().owner = Owner::of(owner);
     }
 
     /// Hands a chunk over and returns at once with the bytes not parsed yet.

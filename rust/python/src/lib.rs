@@ -39,7 +39,7 @@ mod _native {
     #[pymodule_export]
     use crate::query::check_filter;
     #[pymodule_export]
-    use crate::stats::{SourceStatus, TenantStats};
+    use crate::stats::{SourceStatus, StoreMetrics, TenantStats};
     #[pymodule_export]
     use crate::store::Store;
     #[pymodule_export]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ingot_engine::tenant;
 use ingot_engine::vector::Dimension;
+use ingot_engine::{store, tenant};
 use pyo3::prelude::*;
 
 /// How far the graph has come with a source's live rows.
@@ -45,6 +45,30 @@ impl TenantStats {
             sub_tenants: stats.sub_tenants,
             visible_lsn: stats.visible_lsn,
             groups: stats.groups,
+        }
+    }
+}
+
+/// Counts of what is open, for an operator.
+#[pyclass(frozen, get_all, module = "ingot._native")]
+pub struct StoreMetrics {
+    open_tenants: u64,
+    refusing_tenants: u64,
+    rows: u64,
+    unindexed_rows: u64,
+    sources: u64,
+    groups: u64,
+}
+
+impl From<store::Metrics> for StoreMetrics {
+    fn from(metrics: store::Metrics) -> Self {
+        Self {
+            open_tenants: metrics.open_tenants,
+            refusing_tenants: metrics.refusing_tenants,
+            rows: metrics.rows,
+            unindexed_rows: metrics.unindexed_rows,
+            sources: metrics.sources,
+            groups: metrics.groups,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ingot_engine::collection::SearchOptions;
 use ingot_engine::error::{Error, Result};
+use ingot_engine::pool::Owner;
 use ingot_engine::store::{Arrival, Batch};
 use ingot_engine::sync::Mutex;
 use ingot_engine::tenant::{Content, Deleted, Selector, Upload};
@@ -24,7 +25,7 @@ use crate::hits::Hits;
 use crate::inserted::Inserted;
 use crate::options::options;
 use crate::query::{required, search, selector};
-use crate::stats::{SourceStatus, TenantStats};
+use crate::stats::{SourceStatus, StoreMetrics, TenantStats};
 use crate::tenants::Tenants;
 use crate::vectors::{PyDocument, Vectors, content};
 
@@ -239,7 +240,7 @@ impl Store {
         let search = search(py, SearchOptions { limit, ef, exact }, score_threshold, filter)?;
         let queries = queries.take()?;
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let found = store.search(&tenant_id, sub_tenant_id.as_deref(), &queries, &search, &|| Ok(()));
             let gathered = found.and_then(|found| {
                 found.iter().map(|hits| Hits::gather(hits, true, with_embeddings)).collect::<Result<Vec<_>>>()
@@ -316,7 +317,7 @@ impl Store {
         sub_tenant_id: Option<String>,
     ) {
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let selector = Selector::Chunks(chunk_ids.clone());
             let found = store.get(&tenant_id, sub_tenant_id.as_deref(), Some(&selector), chunk_ids.len());
             let written = found.and_then(|(hits, _)| VectorsById::write(&hits, chunk_ids, max_bytes));
@@ -346,7 +347,7 @@ impl Store {
         let vectors = answer::Vectors::named(vectors)?;
         let selector = selector(py, source_id, chunk_ids, filter)?;
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let (sub_tenant, cursor) = (sub_tenant_id.as_deref(), cursor.as_deref());
             let found = store.page(&tenant_id, sub_tenant, selector.as_ref(), limit, cursor);
             let written =
@@ -420,7 +421,7 @@ impl Store {
         sub_tenant_id: Option<String>,
     ) {
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let found = store.status(&tenant_id, sub_tenant_id.as_deref(), &source_ids);
             report(&completions, token, found, |_, found| {
                 Ok(found.into_iter().map(|status| status.map(SourceStatus::from)).collect::<Vec<_>>())
@@ -434,7 +435,7 @@ impl Store {
 
     fn begin_stats(&self, completions: &Completions, token: i64, tenant_id: String) {
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let found = store.stats(&tenant_id).map(|(tenant, stats)| TenantStats::new(&tenant, stats));
             report(&completions, token, found, |_, stats| Ok(stats));
         });
@@ -458,6 +459,10 @@ impl Store {
 
     fn refusing_tenants(&self, py: Python<'_>) -> usize {
         py.detach(|| self.store.refusing_tenants())
+    }
+
+    fn metrics(&self, py: Python<'_>) -> StoreMetrics {
+        py.detach(|| self.store.metrics()).into()
     }
 
     fn __repr__(&self) -> String {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ingot_engine::error::Result;
 use ingot_engine::limits::MAX_DIMENSION;
+use ingot_engine::pool::Owner;
 use ingot_engine::store;
 use ingot_engine::vector::{Dimension, Metric};
 use pyo3::exceptions::PyValueError;
@@ -78,7 +79,7 @@ impl Tenants {
     ) -> PyResult<()> {
         let (metric, dimension) = settings(metric, dimension)?;
         let completions = completions.clone();
-        self.store.begin_write(move |store| {
+        self.store.begin_write(Owner::of(&tenant_id), move |store| {
             let made = store.create_tenant(&tenant_id, metric, dimension);
             report(&completions, token, made, |_, made| Ok(made));
         });
@@ -91,7 +92,7 @@ impl Tenants {
 
     fn begin_delete(&self, completions: &Completions, token: i64, tenant_id: String) {
         let completions = completions.clone();
-        self.store.begin_write(move |store| {
+        self.store.begin_write(Owner::of(&tenant_id), move |store| {
             report(&completions, token, store.delete_tenant(&tenant_id), |py, ()| Ok(py.None()));
         });
     }
@@ -113,7 +114,7 @@ impl Tenants {
         sub_tenant_id: Option<String>,
     ) {
         let completions = completions.clone();
-        self.store.begin_write(move |store| {
+        self.store.begin_write(Owner::of(&tenant_id), move |store| {
             let done = Box::new(move |outcome| report(&completions, token, outcome, |py, ()| Ok(py.None())));
             store.remove_sub_tenant(&tenant_id, sub_tenant_id.as_deref(), done);
         });
@@ -125,7 +126,7 @@ impl Tenants {
 
     fn begin_sub_tenants(&self, completions: &Completions, token: i64, tenant_id: String) {
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             report(&completions, token, store.sub_tenants(&tenant_id), |_, names| Ok(names));
         });
     }
@@ -154,7 +155,7 @@ impl Tenants {
         cursor: Option<String>,
     ) {
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::of(&tenant_id), move |store| {
             let found = sources(store, &tenant_id, sub_tenant_id.as_deref(), limit, cursor.as_deref());
             report(&completions, token, found, |_, found| Ok(found));
         });
@@ -181,7 +182,7 @@ impl Tenants {
         cursor: Option<String>,
     ) {
         let completions = completions.clone();
-        self.store.begin_read(move |store| {
+        self.store.begin_read(Owner::NOBODY, move |store| {
             let found = store.tenants(among.as_deref(), limit, cursor.as_deref());
             report(&completions, token, found, |_, found| Ok(found));
         });

@@ -6,6 +6,7 @@ use super::listing::check_limit;
 use super::tenants::NEW_METRIC;
 use super::{Store, answer};
 use crate::error::{Error, Result};
+use crate::pool::Owner;
 use crate::tenant::{Bookmark, Completion, SourceRows, Tenant, sub_tenant_name};
 use crate::vector::{Dimension, Metric};
 
@@ -59,10 +60,10 @@ impl Store {
         outcome.recv().unwrap_or(Err(Error::Closed))
     }
 
-    /// Runs `job`, which may write, on a commit thread.
-    pub fn begin_write(self: &Arc<Self>, job: impl FnOnce(&Arc<Self>) + Send + 'static) {
+    /// Runs `job`, which may write and is about the tenant whose `owner` this is, on a commit thread.
+    pub fn begin_write(self: &Arc<Self>, owner: Owner, job: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let store = Arc::clone(self);
-        self.commits.spawn(move || job(&store));
+        self.commits.spawn(owner, move || job(&store));
     }
 
     /// As [`Self::delete_sub_tenant`], and tells `completion`.
@@ -85,7 +86,7 @@ impl Store {
         let done = Box::new(move |outcome: Result<()>| {
             if outcome.is_ok() {
                 let sweeper = Arc::clone(&store);
-                store.commits.spawn(move || {
+                store.commits.spawn(Owner::of(swept.id()), move || {
                     let _writing = sweeper.writing.read();
                     if sweeper.check().is_ok() {
                         swept.sweep();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Search, Store};
 use crate::error::{Error, Result};
+use crate::pool::Owner;
 use crate::tenant::{Completion, Hits, sub_tenant_name};
 use crate::vector::Rows;
 
@@ -32,6 +33,7 @@ impl Store {
         here: bool,
     ) {
         let here = here && self.is_brisk(&batch);
+        let owner = Owner::of(&batch.tenant_id);
         let store = Arc::clone(self);
         let job = move || {
             let Batch { tenant_id, sub_tenant, queries, search } = &batch;
@@ -46,7 +48,7 @@ impl Store {
         if here {
             job();
         } else {
-            self.searches.spawn(job);
+            self.searches.spawn(owner, job);
         }
     }
 

@@ -5,6 +5,7 @@ mod administration;
 mod batch;
 mod directory;
 mod listing;
+mod metrics;
 mod tenants;
 mod trash;
 mod uploads;
@@ -12,7 +13,7 @@ mod uploads;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -24,7 +25,7 @@ use crate::indexer::Indexer;
 use crate::inverted::Memory;
 use crate::limits::{FILTER_MEMORY, GRAPH_FROM_ROWS, MAX_LIMIT};
 use crate::log::Sizes;
-use crate::pool::Pool;
+use crate::pool::{Owner, Pool};
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::{
@@ -35,6 +36,7 @@ use crate::validate;
 use crate::vector::{Dimension, Metric, Rows};
 pub use batch::Batch;
 use directory::Directory;
+pub use metrics::Metrics;
 use tenants::Tenants;
 use trash::Trash;
 pub use uploads::Arrival;
@@ -107,6 +109,8 @@ pub struct Store {
     indexer: Arc<Indexer>,
     commits: Pool,
     searches: Arc<Pool>,
+    /// Groups written since the store was opened.
+    groups: Arc<AtomicU64>,
     closed: AtomicBool,
     /// Held for reading by whoever may write to the directory; to close is to hold it alone.
     writing: RwLock<()>,
@@ -145,6 +149,7 @@ impl Store {
         let indexer = Arc::new(Indexer::new(options.index_threads)?);
         let failed = |cause| Error::storage("starting threads", &cause);
         let searches = Arc::new(Pool::new("ingot-search", options.search_threads).map_err(failed)?);
+        let groups = Arc::default();
         let surroundings = Surroundings {
             storage,
             helpers: Arc::clone(&searches),
@@ -153,6 +158,7 @@ impl Store {
             sizes: options.sizes,
             graph_from_rows: options.graph_from_rows,
             graph_threads: options.graph_threads + options.index_threads + options.search_threads,
+            groups: Arc::clone(&groups),
         };
         Ok(Arc::new(Self {
             tenants: Tenants::new(directory.clone(), surroundings, &options),
@@ -161,6 +167,7 @@ impl Store {
             indexer,
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
             searches,
+            groups,
             closed: AtomicBool::new(false),
             writing: RwLock::new(()),
             lock: Mutex::new(lock),
@@ -231,19 +238,20 @@ impl Store {
             }
             _ => None,
         };
+        let owner = Owner::of(&tenant_id);
         let store = Arc::clone(self);
         let remove = move || match store.check() {
             Ok(()) => store.remove(&tenant_id, sub_tenant.as_deref(), &selector, completion),
             Err(refused) => completion(Err(refused)),
         };
         match unprepared {
-            None => self.commits.spawn(remove),
+            None => self.commits.spawn(owner, remove),
             Some(prepare) => {
                 let store = Arc::clone(self);
-                self.searches.spawn(move || {
+                self.searches.spawn(owner, move || {
                     // What is wrong shows again, and is told, where the delete is decided.
                     let _ = catch_unwind(AssertUnwindSafe(|| prepare(&store)));
-                    store.commits.spawn(remove);
+                    store.commits.spawn(owner, remove);
                 });
             }
         }
@@ -323,10 +331,10 @@ impl Store {
             .collect())
     }
 
-    /// Runs `job` on a search thread.
-    pub fn begin_read(self: &Arc<Self>, job: impl FnOnce(&Self) + Send + 'static) {
+    /// Runs `job`, which is about the tenant whose `owner` this is, on a search thread.
+    pub fn begin_read(self: &Arc<Self>, owner: Owner, job: impl FnOnce(&Self) + Send + 'static) {
         let store = Arc::clone(self);
-        self.searches.spawn(move || job(&store));
+        self.searches.spawn(owner, move || job(&store));
     }
 
     /// Rows in insertion order, and whether there are more than `limit`.

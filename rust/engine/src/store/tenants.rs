@@ -317,6 +317,12 @@ impl Tenants {
         slots.iter().filter_map(|slot| slot.tenant.lock().clone()).collect()
     }
 
+    /// Those that are open, but for those that somebody opens or closes at this moment.
+    pub(super) fn at_hand(&self) -> Vec<Arc<Tenant>> {
+        let slots: Vec<Arc<Slot>> = self.slots.lock().values().cloned().collect();
+        slots.iter().filter_map(|slot| slot.tenant.try_lock().and_then(|place| place.clone())).collect()
+    }
+
     /// Open tenants that take no writes.
     pub(super) fn refusing(&self) -> usize {
         self.opened().iter().filter(|tenant| tenant.is_refusing()).count()
@@ -330,6 +336,16 @@ impl Tenants {
         }
         self.slots.lock().clear();
         outcome
+    }
+}
+
+#[cfg(test)]
+impl Tenants {
+    /// Does `work` while somebody opens a tenant.
+    pub(super) fn while_opening<T>(&self, id: &str, work: impl FnOnce() -> T) -> T {
+        let slot = self.slot(&tenant_folder(id));
+        let _opening = slot.tenant.lock();
+        work()
     }
 }
 

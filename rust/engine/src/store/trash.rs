@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::directory::Directory;
 use crate::error::{Error, Result};
-use crate::pool::Pool;
+use crate::pool::{Owner, Pool};
 use crate::sync::Mutex;
 
 /// The folder of what is deleted, and the thread that empties it.
@@ -63,7 +63,7 @@ impl Trash {
     fn empty(&self) {
         let bin = Arc::clone(&self.bin);
         // What fails is tried again with the next tenant that is deleted, and at the next start.
-        self.thread.spawn(move || drop(bin.empty()));
+        self.thread.spawn(Owner::NOBODY, move || drop(bin.empty()));
     }
 
     /// When this returns nothing is being removed, nor will be.

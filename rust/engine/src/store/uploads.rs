@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Store, answer, tenants};
 use crate::error::{Error, Result};
+use crate::pool::Owner;
 use crate::tenant::{Completion, Inserted, Tenant, Upload};
 
 /// An upload that came over some connection, and who is told.
@@ -37,16 +38,27 @@ impl Store {
         completion: Completion<Inserted>,
     ) {
         let store = Arc::clone(self);
-        self.commits.spawn(move || match store.check() {
+        self.commits.spawn(Owner::of(&tenant_id), move || match store.check() {
             Ok(()) => store.upload(&tenant_id, upload, completion),
             Err(refused) => completion(Err(refused)),
         });
     }
 
-    /// Stores uploads that came at the same moment: those of one tenant are written and synced together.
+    /// Stores uploads that came at the same moment: those of one tenant are written and synced together, tenants side by
+    /// side.
     pub fn begin_inserts(self: &Arc<Self>, uploads: Vec<Arrival>) {
-        let store = Arc::clone(self);
-        self.commits.spawn(move || store.upload_together(uploads));
+        let mut groups: Vec<(Owner, Vec<Arrival>)> = Vec::new();
+        for upload in uploads {
+            let owner = Owner::of(&upload.tenant_id);
+            match groups.iter_mut().find(|group| group.0 == owner) {
+                Some(group) => group.1.push(upload),
+                None => groups.push((owner, vec![upload])),
+            }
+        }
+        for (owner, uploads) in groups {
+            let store = Arc::clone(self);
+            self.commits.spawn(owner, move || store.upload_together(uploads));
+        }
     }
 
     fn upload_together(self: &Arc<Self>, uploads: Vec<Arrival>) {
@@ -66,13 +78,7 @@ impl Store {
                 Err(refused) => completion(Err(refused)),
             }
         }
-        // Tenants sync side by side.
-        let last = committed.pop();
         for tenant in committed {
-            let store = Arc::clone(self);
-            self.commits.spawn(move || store.commit(&tenant));
-        }
-        if let Some(tenant) = last {
             self.commit(&tenant);
         }
     }
@@ -120,11 +126,11 @@ impl Store {
     pub(super) fn commit(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if tenant.commit() {
             let tenant = Arc::clone(tenant);
-            self.commits.spawn(move || while tenant.commit() {});
+            self.commits.spawn(Owner::of(tenant.id()), move || while tenant.commit() {});
         }
         if tenant.wants_checkpoint() {
             let tenant = Arc::clone(tenant);
-            self.commits.spawn(move || tenant.checkpoint_if_grown());
+            self.commits.spawn(Owner::of(tenant.id()), move || tenant.checkpoint_if_grown());
         }
     }
 }

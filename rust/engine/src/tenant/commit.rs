@@ -90,6 +90,7 @@ impl Tenant {
             AppendError::Unknown(_) => Error::OutcomeUnknown,
         })?;
         self.groups.fetch_add(1, Ordering::Relaxed);
+        self.surroundings.groups.fetch_add(1, Ordering::Relaxed);
         let segments = std::sync::Arc::clone(state.log.segments());
         for position in positions {
             let record = segments.get(position.segment).and_then(|segment| segment.record(position.offset));

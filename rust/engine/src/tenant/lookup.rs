@@ -269,6 +269,18 @@ impl Tenant {
             groups: self.groups.load(Ordering::Relaxed),
         }
     }
+
+    /// Rows alive, and of them those found without a scan.
+    pub(crate) fn count(&self) -> (u64, u64) {
+        self.collections().iter().fold((0, 0), |(rows, indexed), collection| {
+            (rows + collection.rows(), indexed + collection.indexed_rows())
+        })
+    }
+
+    /// Sources alive.
+    pub(crate) fn source_count(&self) -> usize {
+        self.catalogue.source_count()
+    }
 }
 
 /// Names to look for: all of some sources, or some chunks and the sources whose computed ids they could be.

@@ -67,6 +67,8 @@ pub struct Surroundings {
     pub helpers: Arc<Pool>,
     /// Bounds what filters keep.
     pub memory: Arc<Memory>,
+    /// Groups that all tenants have written.
+    pub groups: Arc<AtomicU64>,
 }
 
 /// One tenant, open.

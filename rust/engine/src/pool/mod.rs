@@ -1,12 +1,16 @@
-//! A pool of named threads that run short jobs in the order they came.
+//! A pool of named threads that run jobs: those of one owner in the order they came, owners in turns. An owner of whom
+//! nothing is being done need not wait for the long jobs of others, either: one more thread is there for it.
 
-use std::collections::VecDeque;
+mod turns;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use crate::sync::{Condvar, Mutex};
+pub use turns::Owner;
+use turns::Turns;
 
 /// Work for a pool. A job that panics ends alone; its thread goes on.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -21,38 +25,55 @@ pub struct Pool {
 struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
+    /// Somebody may be neglected.
+    neglected: Condvar,
 }
 
 struct Queue {
-    jobs: VecDeque<Job>,
-    /// Threads that wait for a job.
+    turns: Turns<Job>,
+    /// Threads that wait for a job; not the one in reserve.
     idle: usize,
     closed: bool,
 }
 
+impl Queue {
+    /// Whether there is a job that no thread is free for, of one of whom nothing is being done.
+    fn needs_reserve(&self) -> bool {
+        self.turns.waiting() > self.idle && self.turns.is_anyone_neglected()
+    }
+}
+
 impl Pool {
-    /// Starts `threads` threads called `name`.
+    /// Starts `threads` threads called `name`, and one in reserve, which works for those of whom nothing else is being
+    /// done while all others are busy.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn new(name: &str, threads: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { jobs: VecDeque::new(), idle: 0, closed: false }),
+            queue: Mutex::new(Queue { turns: Turns::new(), idle: 0, closed: false }),
             arrived: Condvar::new(),
+            neglected: Condvar::new(),
         });
         let mut pool = Self { shared, threads: Vec::new(), process: std::process::id() };
-        for _ in 0..threads {
+        for number in 0..=threads {
             let shared = Arc::clone(&pool.shared);
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || shared.run())?;
-            pool.threads.push(thread);
+            let run = move || shared.run(number < threads);
+            pool.threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(run)?);
         }
         Ok(pool)
     }
 
-    /// Queues `job`.
-    pub fn spawn(&self, job: impl FnOnce() + Send + 'static) {
-        self.shared.queue.lock().jobs.push_back(Box::new(job));
+    /// Queues `job` behind those of its owner.
+    pub fn spawn(&self, owner: Owner, job: impl FnOnce() + Send + 'static) {
+        let mut queue = self.shared.queue.lock();
+        queue.turns.push(owner, Box::new(job));
+        let needs_reserve = queue.needs_reserve();
+        drop(queue);
         self.shared.arrived.notify_one();
+        if needs_reserve {
+            self.shared.neglected.notify_one();
+        }
     }
 
     /// Does `work` on the caller's thread and on those of the pool that have nothing else to do, at most one for each
@@ -74,14 +95,15 @@ impl Pool {
         let pieces = Arc::new(Pieces::new(pieces));
         {
             let mut queue = self.shared.queue.lock();
-            let idle = queue.idle.saturating_sub(queue.jobs.len());
+            let idle = queue.idle.saturating_sub(queue.turns.waiting());
             for _ in 0..idle.min(pieces.count.saturating_sub(1)) {
                 let (work, pieces) = (Arc::clone(&work), Arc::clone(&pieces));
-                queue.jobs.push_back(Box::new(move || {
+                let help = move || {
                     if let Some(_inside) = pieces.enter() {
                         work(&mut std::iter::from_fn(|| pieces.take()));
                     }
-                }));
+                };
+                queue.turns.push(Owner::NOBODY, Box::new(help));
                 self.shared.arrived.notify_one();
             }
         }
@@ -163,25 +185,44 @@ impl Drop for Last<'_> {
 }
 
 impl Shared {
-    fn run(&self) {
-        while let Some(job) = self.next() {
+    fn run(&self, ordinary: bool) {
+        let mut done = None;
+        while let Some((owner, job)) = self.next(done, ordinary) {
             // The panic hook has already reported it; whoever waits for the job sees it dropped.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+            done = Some(owner);
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self, done: Option<Owner>, ordinary: bool) -> Option<(Owner, Job)> {
         let mut queue = self.queue.lock();
+        if let Some(owner) = done {
+            queue.turns.done(owner);
+        }
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                return Some(job);
+            let taken = if ordinary {
+                queue.turns.take()
+            } else if queue.needs_reserve() {
+                queue.turns.take_neglected()
+            } else {
+                None
+            };
+            if taken.is_some() {
+                if ordinary && queue.needs_reserve() {
+                    self.neglected.notify_one();
+                }
+                return taken;
             }
             if queue.closed {
                 return None;
             }
-            queue.idle += 1;
-            queue = self.arrived.wait(queue);
-            queue.idle -= 1;
+            if ordinary {
+                queue.idle += 1;
+                queue = self.arrived.wait(queue);
+                queue.idle -= 1;
+            } else {
+                queue = self.neglected.wait(queue);
+            }
         }
     }
 }
@@ -195,6 +236,7 @@ impl Drop for Pool {
         }
         self.shared.queue.lock().closed = true;
         self.shared.arrived.notify_all();
+        self.shared.neglected.notify_all();
         for thread in self.threads.drain(..) {
             // A pool dropped by its own last job must not wait for itself.
             if thread.thread().id() != std::thread::current().id() {
@@ -207,7 +249,7 @@ impl Drop for Pool {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::Barrier;
+    use std::sync::{Barrier, mpsc};
 
     use super::*;
 
@@ -242,7 +284,7 @@ mod tests {
         let pool = idle(1);
         let (held, free) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
         let (entered, leave) = (Arc::clone(&held), Arc::clone(&free));
-        pool.spawn(move || {
+        pool.spawn(Owner::of("a"), move || {
             entered.wait();
             leave.wait();
         });
@@ -281,5 +323,67 @@ mod tests {
             })
         }));
         assert!(outcome.is_err());
+    }
+
+    /// A pool of one thread, busy with a job of `owner` until the barrier is passed.
+    fn busy(owner: &str) -> (Pool, Arc<Barrier>) {
+        let pool = idle(1);
+        let (held, free) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let (entered, leave) = (Arc::clone(&held), Arc::clone(&free));
+        pool.spawn(Owner::of(owner), move || {
+            entered.wait();
+            leave.wait();
+        });
+        held.wait();
+        (pool, free)
+    }
+
+    #[test]
+    fn who_is_not_served_does_not_wait_for_a_long_job_of_another() {
+        let (pool, free) = busy("a");
+        let (done, all) = mpsc::channel();
+        for number in 0..1000 {
+            let done = done.clone();
+            pool.spawn(Owner::of("a"), move || done.send(("a", number)).unwrap());
+        }
+        for number in 0..3 {
+            let done = done.clone();
+            pool.spawn(Owner::of("b"), move || done.send(("b", number)).unwrap());
+        }
+        // The only thread is still busy with the first job of `a`.
+        let first: Vec<_> = all.iter().take(3).collect();
+        assert_eq!(first, [("b", 0), ("b", 1), ("b", 2)]);
+        assert!(all.try_recv().is_err());
+        free.wait();
+        assert!(all.iter().take(1000).eq((0..1000).map(|number| ("a", number))));
+    }
+
+    #[test]
+    fn the_reserve_is_not_for_more_work_of_one_who_is_served() {
+        let (pool, free) = busy("a");
+        let (done, all) = mpsc::channel();
+        let other = done.clone();
+        pool.spawn(Owner::of("a"), move || done.send("a").unwrap());
+        // Once this is done, the reserve has looked at the line of `a`, too.
+        pool.spawn(Owner::of("b"), move || other.send("b").unwrap());
+        assert_eq!(all.recv(), Ok("b"));
+        assert!(all.try_recv().is_err());
+        free.wait();
+        assert_eq!(all.recv(), Ok("a"));
+    }
+
+    #[test]
+    fn a_pool_that_is_dropped_runs_what_is_queued() {
+        let (pool, free) = busy("a");
+        let count = Arc::new(AtomicUsize::new(0));
+        for number in 0..100 {
+            let count = Arc::clone(&count);
+            pool.spawn(Owner::of(&number.to_string()), move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        free.wait();
+        drop(pool);
+        assert_eq!(count.load(Ordering::Relaxed), 100);
     }
 }
