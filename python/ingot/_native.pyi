@@ -176,7 +176,6 @@ class BodyReader:
     @property
     def parsed(self) -> bool:
         """Whether everything fed so far is parsed."""
-    def __new__(cls, format: Literal["json", "npy"], purpose: Literal["insert", "search"]) -> BodyReader: ...
     def belongs_to(self, owner: str) -> None:
         """Whose turns this is parsed in: bodies of one owner take those of one."""
     def feed(self, chunk: bytes) -> int:

@@ -127,9 +127,7 @@ fn run(store: &Arc<Store>, step: Step) -> Outcome {
         Step::Upload(content, numbers, upsert) => {
             Outcome::Uploaded(store.insert("t", upload(content, &numbers, upsert)))
         }
-        Step::Delete(selector) => {
-            Outcome::Deleted(store.delete("t", None, &selector).map(|deleted| deleted.rows))
-        }
+        Step::Delete(selector) => Outcome::Deleted(store.delete("t", None, &selector)),
     }
 }
 

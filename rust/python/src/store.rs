@@ -359,7 +359,6 @@ impl Store {
         Ok(())
     }
 
-    #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None))]
     #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, filter=None))]
     fn delete(
         &self,
