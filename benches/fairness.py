@@ -51,6 +51,8 @@ def measure(bench: Bench) -> list[Figure]:
             files[name] = bench.folder / f"quiet-{name}.jsonl"
             files[name].write_text("\n".join(lines))
         for number in range(bench.rounds):
+            # What the last flood left for the index workers is no part of being alone.
+            ingot.settle("loud", ingot.monitor("loud")["rows"])
             for name, (path, _) in probes.items():
                 samples[name]["alone, p99 ms"].append(_p99(ingot, path, files[name]))
             with _flood(bench, ingot, vectors):

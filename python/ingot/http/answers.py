@@ -62,12 +62,17 @@ class LongResponse(web.StreamResponse):
         """Sends it, part by part."""
         parts, self._parts = self._parts, []
         held, self.held = self.held, None
-        for number, part in enumerate(parts):
-            await self.write(part)
-            if number % _PARTS_A_TURN == 0:
-                await asyncio.sleep(0)
-        await super().write_eof(data)
-        del held
+        try:
+            for number, part in enumerate(parts):
+                await self.write(part)
+                if number % _PARTS_A_TURN == 0:
+                    await asyncio.sleep(0)
+            await super().write_eof(data)
+        finally:
+            # The exception of a client that left keeps this frame until the garbage collector comes by.
+            part = b""
+            parts.clear()
+            del held
 
 
 def parts_response(parts: list[bytes], request_id: str) -> web.StreamResponse:

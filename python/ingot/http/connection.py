@@ -165,8 +165,11 @@ class JsonResponse(web.StreamResponse):
         writer._writelines((head,) if request.method == "HEAD" else (head, body))
         # A client that sends and never reads gets no further than one answer that does not fit into its socket.
         if len(body) > _UNDRAINED or request.protocol.writing_paused:
-            await writer.drain()
-        del held
+            try:
+                await writer.drain()
+            finally:
+                # The exception of a client that left keeps this frame until the garbage collector comes by.
+                del body, held
 
 
 class Connection(RequestHandler):

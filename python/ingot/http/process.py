@@ -128,7 +128,6 @@ async def _serve(
     loop = asyncio.get_running_loop()
     service = Service()
     server = App(settings, service, keyring, log, version).server()
-    watching = loop.create_task(server.watch.run(server.judge_connections))
     tls: dict[str, Any] = {}
     if certificate is not None:
         tls = {"ssl": certificate.context, "ssl_handshake_timeout": settings.head_timeout}
@@ -144,6 +143,7 @@ async def _serve(
         raise StartError(
             f"--data {settings.data}: {error.strerror or error}; choose another directory"
         ) from error
+    watching = loop.create_task(server.watch.run(server.judge_connections))
     places = ", ".join(url(sock, secure=certificate is not None) for sock in sockets)
     log.event(f"{version} listening on {places}, data in {settings.data}", pid=os.getpid(), urls=places)
     if certificate is None and not all(is_loopback(str(sock.getsockname()[0])) for sock in sockets):

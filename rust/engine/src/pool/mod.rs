@@ -37,9 +37,10 @@ struct Queue {
 }
 
 impl Queue {
-    /// Whether there is a job that no thread is free for, of one of whom nothing is being done.
+    /// Whether all threads are busy and there is a job of one of whom nothing is being done. A thread that is about to
+    /// wake asks this again when it has taken its job.
     fn needs_reserve(&self) -> bool {
-        self.turns.waiting() > self.idle && self.turns.is_anyone_neglected()
+        self.idle == 0 && self.turns.is_anyone_neglected()
     }
 }
 
@@ -370,6 +371,18 @@ mod tests {
         assert!(all.try_recv().is_err());
         free.wait();
         assert_eq!(all.recv(), Ok("a"));
+    }
+
+    #[test]
+    fn the_reserve_sleeps_while_a_thread_is_about_to_wake() {
+        let mut queue = Queue { turns: Turns::<Job>::new(), idle: 1, closed: false };
+        (0..10).for_each(|_| queue.turns.push(Owner::of("a"), Box::new(|| ())));
+        assert!(!queue.needs_reserve());
+        queue.idle = 0;
+        assert!(queue.turns.take().is_some());
+        assert!(!queue.needs_reserve());
+        queue.turns.push(Owner::of("b"), Box::new(|| ()));
+        assert!(queue.needs_reserve());
     }
 
     #[test]
