@@ -1,6 +1,7 @@
 //! Searches of an indexed tenant, through the store and scored again with float32, beside those of usearch alone:
 //! an index of the same int8 codes, added in the same order with the same parameters, searched with codes, nothing
-//! scored again. Both answer the ten nearest at the same `ef`.
+//! scored again. Both answer the ten nearest at the same `ef`. Between them our graph by itself, on the same codes with
+//! our metric, which tells what measuring on codes beside the graph costs from what scoring again costs.
 //!
 //! `cargo bench -p ingot-engine --bench graph_search -- ROWS QUERIES COLUMNS FOLDER ROUNDS`: two files of
 //! little-endian float32 numbers, their columns, an empty folder for the store. Prints one JSON object a line.
@@ -9,11 +10,11 @@ mod shared;
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use ingot_engine::codes::Codes;
-use ingot_engine::graph::Feed;
+use ingot_engine::graph::{Feed, Graph};
 use ingot_engine::limits::{DEFAULT_EF, GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD};
 use ingot_engine::store::Options;
 use ingot_engine::vector::{Metric, Rows};
@@ -38,6 +39,7 @@ fn main() -> Outcome {
     indexed(&store)?;
     let asked = (0..queries.len()).map(|query| queries.rows(query, 1)).collect::<Outcome<Vec<Rows>>>()?;
     let plain = Plain::build(&rows, &queries)?;
+    let graph = OnCodes::build(&rows)?;
 
     let truth: Vec<Vec<u64>> =
         asked.iter().map(|query| search(&store, query, how(LIMIT, None, true))).collect::<Outcome<_>>()?;
@@ -55,18 +57,21 @@ fn main() -> Outcome {
         for ef in EFS {
             plain.index.change_expansion_search(ef);
             for threads in 1..=THREADS {
-                let [mut ours, mut theirs] = [Duration::ZERO; 2];
+                let [mut ours, mut unscored, mut theirs] = [Duration::ZERO; 3];
                 // In short turns, so that a busy neighbour of the machine is busy for both.
                 for first in (0..asked.len()).step_by(TURN) {
                     let turn = first..asked.len().min(first + TURN);
                     ours += time(threads, turn.clone(), |query| {
                         search(&store, &asked[query], how(LIMIT, Some(ef), false)).map(drop)
                     })?;
+                    unscored += time(threads, turn.clone(), |query| graph.search(queries.row(query), ef))?;
                     theirs += time(threads, turn, |query| plain.search(query).map(drop))?;
                 }
-                let [ours, theirs] =
-                    [ours, theirs].map(|time| (threads * asked.len()) as f64 / time.as_secs_f64());
-                println!(r#"{{"ef": {ef}, "threads": {threads}, "ours": {ours}, "plain": {theirs}}}"#);
+                let [ours, unscored, theirs] =
+                    [ours, unscored, theirs].map(|time| (threads * asked.len()) as f64 / time.as_secs_f64());
+                println!(
+                    r#"{{"ef": {ef}, "threads": {threads}, "ours": {ours}, "unscored": {unscored}, "plain": {theirs}}}"#
+                );
             }
         }
     }
@@ -113,6 +118,49 @@ fn recall(truth: &[Vec<u64>], found: impl Iterator<Item = Outcome<Vec<u64>>>) ->
     Ok(f64::from(u32::try_from(hits)?) / f64::from(u32::try_from(wanted)?))
 }
 
+/// Adds so many slots in the order and by as many threads as a store does.
+fn feed(count: usize, add: impl Fn(u32) -> Outcome + Sync) -> Outcome {
+    let count = u32::try_from(count)?;
+    let add = &add;
+    for start in (0..count).step_by(Feed::WINDOW as usize) {
+        let feed = Feed::new(start..count.min(start + Feed::WINDOW), THREADS);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..feed.workers())
+                .map(|worker| {
+                    let part = feed.part(worker);
+                    scope.spawn(move || part.into_iter().try_for_each(add))
+                })
+                .collect();
+            for worker in workers {
+                worker.join().map_err(|_| "an add panicked")??;
+            }
+            Outcome::Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Our graph on our codes, searched by itself.
+struct OnCodes {
+    codes: Arc<Codes>,
+    graph: Graph,
+}
+
+impl OnCodes {
+    fn build(rows: &Vectors) -> Outcome<Self> {
+        let codes = Arc::new(Codes::new(Metric::Cosine, rows.dimension()?));
+        (0..rows.len()).for_each(|row| codes.append(rows.row(row)));
+        let graph = Graph::new(Arc::clone(&codes), GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD, THREADS)?;
+        feed(rows.len(), |slot| Ok(graph.add(slot)?))?;
+        Ok(Self { codes, graph })
+    }
+
+    fn search(&self, query: &[f32], ef: usize) -> Outcome {
+        let found = self.graph.search(&self.codes.encode_query(query), LIMIT, ef, None);
+        found.map(drop).ok_or_else(|| "the graph was busy".into())
+    }
+}
+
 /// usearch's own int8 index with its own cosine, over our codes.
 struct Plain {
     index: usearch::Index,
@@ -134,26 +182,7 @@ impl Plain {
             multi: false,
         })?;
         index.reserve_capacity_and_threads(rows.len(), THREADS)?;
-        let count = u32::try_from(rows.len())?;
-        for start in (0..count).step_by(Feed::WINDOW as usize) {
-            let feed = Feed::new(start..count.min(start + Feed::WINDOW), THREADS);
-            std::thread::scope(|scope| {
-                let workers: Vec<_> = (0..feed.workers())
-                    .map(|worker| {
-                        let (part, codes, index) = (feed.part(worker), &codes, &index);
-                        scope.spawn(move || {
-                            part.into_iter().try_for_each(|slot| {
-                                index.add(slot.into(), &codes[slot as usize * columns..][..columns])
-                            })
-                        })
-                    })
-                    .collect();
-                for worker in workers {
-                    worker.join().map_err(|_| "an add panicked")??;
-                }
-                Outcome::Ok(())
-            })?;
-        }
+        feed(rows.len(), |slot| Ok(index.add(slot.into(), &codes[slot as usize * columns..][..columns])?))?;
         Ok(Self { index, queries: coded(queries)?, columns })
     }
 

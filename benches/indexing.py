@@ -47,7 +47,7 @@ def _rate(bench: Bench, data: Vectors) -> list[Figure]:
     rust.run("raw_graph", "nothing")  # built before the clock starts
     for number in range(min(bench.rounds, ROUNDS)):
         with ours(bench.folder / f"data-{number}") as server:
-            rates["ingot, rows/s"].append(len(data.rows) / _upload(server, bodies, len(data.rows)))
+            rates["ingot, rows/s"].append(len(data.rows) / upload_all(server, bodies, len(data.rows)))
             recalls["ingot"].append(_recall(server, data, truth))
         raw = json.loads(rust.run("raw_graph", "build", *files, columns))
         rates["usearch, rows/s"].append(len(data.rows) / raw["seconds"])
@@ -68,7 +68,7 @@ def _rate(bench: Bench, data: Vectors) -> list[Figure]:
     ]
 
 
-def _upload(server: Contestant, bodies: list[bytes], rows: int) -> float:
+def upload_all(server: Contestant, bodies: list[bytes], rows: int) -> float:
     """Seconds from the first upload until all rows are indexed."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     with contextlib.closing(connection):

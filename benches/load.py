@@ -25,6 +25,8 @@ class Load:
     answered: int
     errors: dict[str, int]
     latencies: list[float]
+    #: CPU of this process meanwhile.
+    cpu_seconds: float
 
 
 def run(
@@ -72,12 +74,21 @@ def run(
     for thread in threads:
         thread.start()
     start.wait(timeout=60)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     if announce:
         print("started", flush=True)
     for thread in threads:
         thread.join()
-    return Load(time.perf_counter() - started, len(latencies), dict(errors), sorted(latencies))
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    return Load(seconds, len(latencies), dict(errors), sorted(latencies), cpu)
+
+
+def read(output: str | bytes) -> Load:
+    """What a run in a process of its own has told; raises when a request failed."""
+    load = Load(**json.loads(output))
+    if load.errors:
+        raise RuntimeError(f"uploads failed: {load.errors}")
+    return load
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 //! How long a search takes where no graph holds the rows, while rows are coming, and for many queries at once.
 //!
-//! `cargo bench -p ingot-engine --bench search_latency -- PART FOLDER ROUNDS`, PART one of `flat`, `ingest`, `many`; the
-//! folder is for stores. Rows are clustered ones of 384 numbers from a seed. Prints one JSON object a line, times in
-//! seconds.
+//! `cargo bench -p ingot-engine --bench search_latency -- PART FOLDER ROUNDS`, PART one of `flat`,
+//! `ingest`, `ingest-one-worker`, `many`; the folder is for stores. Rows are clustered ones of 384 numbers from a seed.
+//! Prints one JSON object a line, times in seconds.
 
 mod shared;
 
@@ -29,7 +29,8 @@ fn main() -> Outcome {
     let (folder, rounds) = (Path::new(folder), rounds.parse()?);
     match part.as_str() {
         "flat" => flat(folder, rounds),
-        "ingest" => ingest(folder, rounds),
+        "ingest" => ingest(folder, rounds, Options::default().index_threads),
+        "ingest-one-worker" => ingest(folder, rounds, 1),
         "many" => many(folder, rounds),
         other => Err(format!("no such part: {other}").into()),
     }
@@ -119,8 +120,9 @@ const BACKLOG: usize = 20_000;
 const UPLOAD: usize = 500;
 
 /// Searches at a steady pace: idle; while uploads come at 0.8 of the rate at which they are indexed; while as many come
-/// as keep a backlog of unindexed rows; idle in a tenant whose as many rows no graph holds.
-fn ingest(folder: &Path, rounds: usize) -> Outcome {
+/// as keep a backlog of unindexed rows; idle in a tenant whose as many rows no graph holds. `index_threads` of 1 leaves
+/// the searches a core.
+fn ingest(folder: &Path, rounds: usize, index_threads: usize) -> Outcome {
     const QUERIES: usize = 500;
     let rows = Vectors::clustered(BASE + BACKLOG + QUERIES, COLUMNS, SEED);
     let asked = queries(&rows, BASE + BACKLOG)?;
@@ -128,7 +130,7 @@ fn ingest(folder: &Path, rounds: usize) -> Outcome {
     indexed(&flat)?;
     for round in 0..rounds {
         let folder = folder.join(format!("round-{round}"));
-        let store = filled(folder.clone(), &rows, BASE, Options::default())?;
+        let store = filled(folder.clone(), &rows, BASE, Options { index_threads, ..Options::default() })?;
         indexed(&store)?;
         let mut next = BASE;
         let mut send = |count: usize| {

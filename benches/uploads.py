@@ -17,7 +17,7 @@ from benches.ceiling import PATH
 from benches.contestant import Contestant, bare, ours
 from benches.disk import durable_writes
 from benches.figure import Figure
-from benches.load import Load
+from benches.load import Load, read
 from benches.memory import Peak, anonymous
 
 # Dimension, bodies of a round, bound.
@@ -175,7 +175,7 @@ def _probed(server: Contestant, tenant: str, sent: Bodies) -> float:
     load.stdout.readline()
     probe.stdin.write("go\n")
     probe.stdin.flush()
-    _told(server, load.communicate(timeout=120)[0])
+    read(load.communicate(timeout=120)[0])
     latencies: list[float] = json.loads(probe.communicate(timeout=60)[0])
     return quantiles(latencies, n=100)[98]
 
@@ -192,7 +192,7 @@ def _memory(bench: Bench) -> list[Figure]:
             with Peak(server.process_id) as peak:
                 # A tenant each: none of them is large enough for a graph.
                 command = _command(server, "?tenant_id=memory-{client}", sent, TOGETHER, TOGETHER)
-                _told(server, subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout)
+                read(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout)
             samples["idle, MB"].append(idle / 1e6)
             samples["peak, MB"].append((peak.bytes - codes) / 1e6)
     bench.say("memory done")
@@ -218,17 +218,10 @@ def _fewer(bench: Bench) -> int:
 
 def _send(server: Contestant, tenant: str, sent: Bodies, clients: int, requests: int) -> Load:
     command = _command(server, f"?tenant_id={tenant}", sent, clients, requests)
-    return _told(server, subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout)
+    return read(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout)
 
 
 def _command(server: Contestant, query: str, sent: Bodies, clients: int, requests: int) -> list[str]:
     command = [sys.executable, "-m", "benches.load", f"{server.url}{PATH}{query}", *map(str, sent.files)]
     command += ["--content-type", sent.content_type, "--clients", str(clients), "--requests", str(requests)]
     return command
-
-
-def _told(server: Contestant, output: str | bytes) -> Load:
-    load = Load(**json.loads(output))
-    if load.errors:
-        raise RuntimeError(f"{server.name}: {load.errors}")
-    return load
