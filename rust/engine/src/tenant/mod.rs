@@ -9,6 +9,7 @@ mod cursor;
 mod ending;
 mod filtered;
 mod foreseen;
+mod head;
 mod lookup;
 mod overlay;
 mod page;
@@ -42,6 +43,7 @@ use crate::pool::Pool;
 use crate::storage::Storage;
 use crate::sync::{Condvar, Mutex, RwLock};
 use crate::vector::{Dimension, Metric, Rows};
+use head::Head;
 use sequencer::{Applied, Sequencer};
 
 /// Who is told how a request ended; called once, on any thread.
@@ -475,29 +477,4 @@ const fn checkpoint_after(lsn: u64) -> u64 {
     const FEWEST: u64 = 8192;
     let share = lsn / 2;
     if share < FEWEST { FEWEST } else { share }
-}
-
-/// What the first record says.
-struct Head {
-    id: String,
-    metric: Metric,
-    dimension: Option<Dimension>,
-}
-
-impl Head {
-    fn of(record: &crate::format::record::Record<'_>) -> Result<Self> {
-        let metric = match record.header.metric {
-            0 => Metric::Cosine,
-            1 => Metric::InnerProduct,
-            2 => Metric::L2,
-            other => {
-                return Err(Error::CorruptData { reason: format!("metric {other} is not known") });
-            }
-        };
-        Ok(Self {
-            id: record.name().unwrap_or_default().to_owned(),
-            metric,
-            dimension: Dimension::new(record.header.dimension.into()),
-        })
-    }
 }
