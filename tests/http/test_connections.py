@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.http.client import INSERT, JSON, NPY, SEARCH, STATS, Answer, Client, npy, read_answer
+from tests.http.footprint import sample
 from tests.http.server import DEADLINE, ServerProcess
 
 Start = Callable[..., ServerProcess]
@@ -214,8 +215,11 @@ def test_one_body_over_the_budget_is_taken_when_nothing_else_is(start: Start) ->
     client.request("POST", INSERT, body, {"Content-Type": JSON}).ok()
     start_of_chunked = head(INSERT, Content_Type=JSON, Transfer_Encoding="chunked")
     with client.connect() as sock:
-        # In two pieces, each alone over the budget.
+        # In two pieces, each alone over the budget; the first is counted before the second is sent.
         sock.sendall(start_of_chunked + b"%x\r\n%s\r\n" % (20, body[:20]))
+        deadline = time.monotonic() + DEADLINE
+        while sample(client, "ingot_body_bytes_in_flight") < 20:
+            assert time.monotonic() < deadline
         sock.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body) - 20, body[20:]))
         read_answer(sock).ok()
 
