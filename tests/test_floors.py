@@ -39,7 +39,7 @@ ENGINE_FLOORS: Floors = (
 )
 
 MODULE_FLOORS: Floors = (
-    ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "options", "stats"),
+    ("answer", "errors", "eventfd_unsafe", "file_id", "hits", "inserted", "memory", "options", "stats"),
     ("array_unsafe", "call", "completions", "decoder", "query"),
     ("body", "tenants"),
     ("vectors",),

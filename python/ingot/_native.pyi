@@ -25,6 +25,7 @@ __all__ = [
     "Tenants",
     "check_filter",
     "crc32c",
+    "give_back_memory",
     "new_file_id",
 ]
 
@@ -451,6 +452,9 @@ class Tenants:
 
 def check_filter(text: str) -> None:
     """Raises `FilterSyntax` unless `text` is a filter."""
+
+def give_back_memory() -> None:
+    """Gives the system what the allocator holds free: milliseconds, with the GIL released."""
 
 def new_file_id() -> str:
     """`emb_` + ULID, strictly increasing as a string within the process."""

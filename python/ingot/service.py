@@ -371,6 +371,10 @@ class Service:
         )
         return page
 
+    def give_back_memory(self) -> None:
+        """Has the system given what the allocator holds free, on another thread."""
+        self._loop.run_in_executor(None, _native.give_back_memory)
+
     async def probe(self) -> int:
         """Writes a small file; how many tenants refuse writes. Raises when the directory takes no write."""
         store = self._open_store

@@ -119,6 +119,13 @@ class App:
         """The server whose connections this app answers."""
         return self._server
 
+    def look_after(self, now: float) -> None:
+        """What is done about once a second, with the loop's time."""
+        self._server.judge_connections(now)
+        if self._answers.left_memory:
+            self._answers.left_memory = False
+            self._service.give_back_memory()
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         x = Exchange(request, time.perf_counter())
         response: web.StreamResponse

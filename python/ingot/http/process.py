@@ -127,7 +127,8 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     service = Service()
-    server = App(settings, service, keyring, log, version).server()
+    app = App(settings, service, keyring, log, version)
+    server = app.server()
     tls: dict[str, Any] = {}
     if certificate is not None:
         tls = {"ssl": certificate.context, "ssl_handshake_timeout": settings.head_timeout}
@@ -143,7 +144,7 @@ async def _serve(
         raise StartError(
             f"--data {settings.data}: {error.strerror or error}; choose another directory"
         ) from error
-    watching = loop.create_task(server.watch.run(server.judge_connections))
+    watching = loop.create_task(server.watch.run(app.look_after))
     places = ", ".join(url(sock, secure=certificate is not None) for sock in sockets)
     log.event(f"{version} listening on {places}, data in {settings.data}", pid=os.getpid(), urls=places)
     if certificate is None and not all(is_loopback(str(sock.getsockname()[0])) for sock in sockets):

@@ -20,12 +20,14 @@ _SMALL_ANSWER = 4 * 1024 * 1024
 class AnswerBudget:
     """Large answers that their clients have not taken yet."""
 
-    __slots__ = ("held", "most")
+    __slots__ = ("held", "left_memory", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
         #: Bytes of them.
         self.held = 0
+        #: Whether all are gone, and the allocator may hold what they had.
+        self.left_memory = False
 
     def hold(self, size: int) -> object:
         """Counts an answer for as long as what is returned lives. Raises `Overloaded`; one alone always fits."""
@@ -52,6 +54,7 @@ class _Held:
     def __del__(self) -> None:
         # Whatever becomes of an answer, this is not forgotten.
         self._budget.held -= self._size
+        self._budget.left_memory |= self._budget.held == 0
 
 
 class Bucket:

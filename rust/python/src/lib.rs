@@ -13,6 +13,7 @@ mod eventfd_unsafe;
 mod file_id;
 mod hits;
 mod inserted;
+mod memory;
 mod options;
 mod query;
 mod stats;
@@ -36,6 +37,8 @@ mod _native {
     use crate::hits::Hits;
     #[pymodule_export]
     use crate::inserted::{ChunkIds, Inserted};
+    #[pymodule_export]
+    use crate::memory::give_back_memory;
     #[pymodule_export]
     use crate::query::check_filter;
     #[pymodule_export]

@@ -1,0 +1,10 @@
+//! Memory that the allocator holds free.
+
+use ingot_engine::memory_unsafe::give_back;
+use pyo3::prelude::*;
+
+/// Gives the system what the allocator holds free.
+#[pyfunction]
+pub fn give_back_memory(py: Python<'_>) {
+    py.detach(give_back);
+}
