@@ -151,7 +151,7 @@ def _memory(bench: Bench, rows: NDArray[np.float32]) -> list[Figure]:
     bench.say(
         f"before the graph was saved: {(taken['indexed'] - taken['empty']) / len(rows):.0f} bytes a row"
     )
-    # No upload makes a tenant of another metric yet: codes and graph by themselves.
+    # For all metrics alike: codes and graph by themselves.
     for metric in ("cosine", "ip", "l2"):
         parts = json.loads(rust.run("raw_graph", "memory", bench.folder / "rows", rows.shape[1], metric))
         bench.say(f"{metric}, bytes a row: {parts['codes']:.0f} codes, {parts['graph']:.0f} graph")
