@@ -21,7 +21,6 @@ use crate::format::checksum::crc32c;
 use crate::format::record::{BatchEntry, Record};
 use crate::format::{BLOCK, align};
 use crate::log::{Position, Segment, Segments};
-use crate::vector::Dimension;
 use batch::NONE;
 use explicit::Explicit;
 use sources::Sources;
@@ -262,11 +261,6 @@ impl Catalogue {
             self.verified.set(batch.first_bit, FIRST_BLOCK + block);
         }
         Ok(())
-    }
-
-    /// Columns of a batch.
-    pub fn dimension_of(batch: &Batch) -> Option<Dimension> {
-        Dimension::new(batch.dimension.into())
     }
 
     fn corrupt(&self, position: Position, what: &str) -> Error {

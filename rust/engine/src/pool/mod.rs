@@ -31,7 +31,7 @@ struct Shared {
 
 struct Queue {
     turns: Turns<Job>,
-    /// Threads that wait for a job; not the one in reserve.
+    /// Threads that have no job, also those that are only about to look for one; not the one in reserve.
     idle: usize,
     closed: bool,
 }
@@ -52,7 +52,7 @@ impl Pool {
     /// When the system gives no thread.
     pub fn new(name: &str, threads: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { turns: Turns::new(), idle: 0, closed: false }),
+            queue: Mutex::new(Queue { turns: Turns::new(), idle: threads, closed: false }),
             arrived: Condvar::new(),
             neglected: Condvar::new(),
         });
@@ -199,6 +199,7 @@ impl Shared {
         let mut queue = self.queue.lock();
         if let Some(owner) = done {
             queue.turns.done(owner);
+            queue.idle += usize::from(ordinary);
         }
         loop {
             let taken = if ordinary {
@@ -209,21 +210,19 @@ impl Shared {
                 None
             };
             if taken.is_some() {
-                if ordinary && queue.needs_reserve() {
-                    self.neglected.notify_one();
+                if ordinary {
+                    queue.idle -= 1;
+                    if queue.needs_reserve() {
+                        self.neglected.notify_one();
+                    }
                 }
                 return taken;
             }
             if queue.closed {
                 return None;
             }
-            if ordinary {
-                queue.idle += 1;
-                queue = self.arrived.wait(queue);
-                queue.idle -= 1;
-            } else {
-                queue = self.neglected.wait(queue);
-            }
+            let signal = if ordinary { &self.arrived } else { &self.neglected };
+            queue = signal.wait(queue);
         }
     }
 }
@@ -254,13 +253,8 @@ mod tests {
 
     use super::*;
 
-    /// A pool whose threads all wait for a job.
     fn idle(threads: usize) -> Pool {
-        let pool = Pool::new("test", threads).unwrap();
-        while pool.shared.queue.lock().idle < threads {
-            std::thread::yield_now();
-        }
-        pool
+        Pool::new("test", threads).unwrap()
     }
 
     const GO_ON: &dyn Fn() -> Result<(), ()> = &|| Ok(());
@@ -371,6 +365,16 @@ mod tests {
         assert!(all.try_recv().is_err());
         free.wait();
         assert_eq!(all.recv(), Ok("a"));
+    }
+
+    #[test]
+    fn a_thread_that_is_only_being_started_is_not_busy() {
+        let pool = idle(2);
+        assert_eq!(pool.shared.queue.lock().idle, 2);
+        let (done, all) = mpsc::channel();
+        pool.spawn(Owner::of("a"), move || done.send(()).unwrap());
+        assert_eq!(all.recv(), Ok(()));
+        drop(pool);
     }
 
     #[test]

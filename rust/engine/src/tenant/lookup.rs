@@ -199,6 +199,10 @@ impl Tenant {
                 return Ok((view, candidates));
             }
             candidates = again;
+            // Nobody will finish what a bug or an unreadable disk has interrupted.
+            if let Some(cause) = self.committer.try_lock().and_then(|state| state.broken.clone()) {
+                return Err(cause);
+            }
             std::thread::yield_now();
         }
     }
