@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ def real_data() -> Path | None:
     """The folder of real embeddings: `INGOT_BENCH_DATA`, or `../shared/data` beside the repository, if it is there."""
     folder = Path(os.environ.get("INGOT_BENCH_DATA") or REPOSITORY.parent / "shared/data")
     return folder if any(folder.glob("*.f16.npy")) else None
+
+
+def pytest_configure() -> None:
+    # Ignored in whatever a script starts in the background, and so in every process the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,7 +21,7 @@ PACKAGE = REPOSITORY / "python/ingot"
 Floors = tuple[tuple[str, ...], ...]
 
 ENGINE_FLOORS: Floors = (
-    ("error", "limits", "memory_unsafe", "sync"),
+    ("error", "limits", "memory_unsafe", "sync", "thread_unsafe"),
     ("chunked_unsafe", "filter"),
     ("vector",),
     ("pool", "format", "storage"),
@@ -47,7 +47,7 @@ MODULE_FLOORS: Floors = (
 )
 
 PACKAGE_FLOORS: Floors = (
-    ("errors", "limits", "turns"),
+    ("errors", "limits", "loop_share", "turns"),
     ("error_words",),
     ("_native",),
     ("store",),

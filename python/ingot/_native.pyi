@@ -307,11 +307,11 @@ class Store:
         exact: bool = False,
         score_threshold: float | None = None,
         filter: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Completes with the JSON text of what one query found, or of the list of what each found (`batch`), in
         parts, and the number of rows it shows; with None when the text would be longer than `max_bytes`. `here`
         lets a single query without `filter` be searched for before this returns, if that will take well under a
-        millisecond."""
+        millisecond; True: so it was."""
     def get(
         self,
         tenant_id: str,

@@ -21,19 +21,22 @@ class CompletionBridge:
         self._fileno = self._completions.fileno()
         self._loop.add_reader(self._fileno, self._drain)
 
-    def call(self, begin: Callable[..., None], *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
+    def call(self, begin: Callable[..., bool | None], *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
         """Begins native work and returns its outcome to come.
 
-        Cancelling the future abandons the answer; the work itself goes on to its end.
+        Cancelling the future abandons the answer; the work itself goes on to its end. When `begin` returns True it has
+        ended already, and so has the future.
         """
         token = next(self._tokens)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[token] = future
         try:
-            begin(self._completions, token, *args, **kwargs)
+            ended = begin(self._completions, token, *args, **kwargs)
         except BaseException:
             del self._waiting[token]
             raise
+        if ended:
+            self._drain()
         return future
 
     def _drain(self) -> None:

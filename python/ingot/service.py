@@ -6,6 +6,7 @@ The only floor, with the bridge below it, that knows the native module; does not
 import asyncio
 import functools
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from ingot import _native, limits
 from ingot._native import Body, BodyReader, Hits, Inserted, Rows, SourceStatus, StoreMetrics, TenantStats
 from ingot.completions import CompletionBridge
 from ingot.errors import Draining, InvalidLimit, Starting, TooManyRows
+from ingot.loop_share import LoopShare
 from ingot.schemas.checks import Insertion, Search, Selection, VectorFormat
 from ingot.turns import Turns
 
@@ -95,6 +97,8 @@ class Service:
         self._draining = False
         self._loop = asyncio.get_running_loop()
         self._turns = Turns(self._loop.time)
+        # The loop's own clock counts milliseconds.
+        self._share = LoopShare(time.perf_counter)
         #: Rows that uploads stored, and queries that were searched for.
         self.stored_rows = 0
         self.queries = 0
@@ -143,7 +147,9 @@ class Service:
         """A reader for one body, which may unpack to `limit` bytes."""
         return BodyFeed(self._bridge, format, purpose, encoding, limit)
 
-    async def _call(self, begin: Callable[..., None], tenant_id: str, *args: Any, **kwargs: Any) -> Any:
+    async def _call(
+        self, begin: Callable[..., bool | None], tenant_id: str, *args: Any, **kwargs: Any
+    ) -> Any:
         turn = self._turns.enter(tenant_id)
         if turn is not None:
             try:
@@ -217,21 +223,39 @@ class Service:
         )
         return hits
 
+    def _begin_search(
+        self, completions: Any, token: int, tenant_id: str, queries: Rows, **kwargs: Any
+    ) -> bool:
+        # Nobody waits for vectors to become text on the event loop.
+        here = kwargs["vectors"] == "none" and self._has_time_for(tenant_id)
+        begun = time.perf_counter()
+        ended = self._open_store.begin_search_json(
+            completions, token, tenant_id, queries, here=here, **kwargs
+        )
+        if ended:
+            self._share.spend(time.perf_counter() - begun)
+        return ended
+
+    def _has_time_for(self, tenant_id: str) -> bool:
+        """Whether a short search may be done where it stands: without waiting for a thread to get a core, and back."""
+        now = self._loop.time()
+        # One call is the caller's own.
+        if self._bridge.outstanding > 1:
+            self._crowded = now
+        if now - self._crowded > _ALONE_SECONDS:
+            return True
+        return self._turns.is_quiet(tenant_id) and self._share.is_left
+
     async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
         """What a search is answered, in parts, and how many rows that shows; of a `batch`, the list of the lists.
         Raises when it is too long."""
         self.queries += queries.shape[0]
-        now = self._loop.time()
-        if self._bridge.outstanding:
-            self._crowded = now
         answer: tuple[list[bytes], int] | None = await self._call(
-            self._open_store.begin_search_json,
+            self._begin_search,
             search.tenant_id,
             queries,
             batch=batch,
             max_bytes=limits.MAX_ANSWER_BYTES if batch else sys.maxsize,
-            # Nobody waits for vectors to become text on the event loop.
-            here=search.vectors == "none" and now - self._crowded > _ALONE_SECONDS,
             vectors=search.vectors,
             sub_tenant_id=search.sub_tenant_id,
             limit=search.limit,

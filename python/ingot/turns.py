@@ -43,6 +43,10 @@ class Turns:
         self._waiting.setdefault(tenant, deque()).append(turn)
         return turn
 
+    def is_quiet(self, tenant: str) -> bool:
+        """Whether the tenant has at most one call in progress while it is served together with others."""
+        return self._in_progress.get(tenant, 0) <= 1 and self._clock() <= self._together_until
+
     def leave(self, tenant: str) -> None:
         """Ends a call; those of the tenant that wait follow."""
         count = self._in_progress[tenant] - 1

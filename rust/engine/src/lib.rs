@@ -23,5 +23,6 @@ pub mod storage;
 pub mod store;
 pub mod sync;
 pub mod tenant;
+pub mod thread_unsafe;
 pub mod validate;
 pub mod vector;

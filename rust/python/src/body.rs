@@ -227,7 +227,7 @@ fn wake(shared: &Arc<Mutex<Inbox>>) -> io::Result<()> {
         {
             return Ok(Arc::clone(pool));
         }
-        let pool = Arc::new(Pool::new("ingot-body", THREADS)?);
+        let pool = Arc::new(Pool::with_crowd("ingot-body", THREADS)?);
         // A parent's pool has no threads here: joining them would wait for ever.
         mem::forget(current.replace((process::id(), Arc::clone(&pool))));
         Ok(pool)

@@ -269,7 +269,7 @@ impl Store {
         exact: bool,
         score_threshold: Option<f32>,
         filter: Option<&str>,
-    ) -> PyResult<()> {
+    ) -> PyResult<bool> {
         let vectors = answer::Vectors::named(vectors)?;
         let search = search(py, SearchOptions { limit, ef, exact }, score_threshold, filter)?;
         let queries = queries.take()?;
@@ -282,8 +282,7 @@ impl Store {
                 Ok(Some((answer.bytes(py), answer.rows)))
             });
         });
-        py.detach(|| self.store.begin_search(query, write, completion, here));
-        Ok(())
+        Ok(py.detach(|| self.store.begin_search(query, write, completion, here)))
     }
 
     #[pyo3(signature = (tenant_id, *, sub_tenant_id=None, source_id=None, chunk_ids=None, limit=100, with_embeddings=false, filter=None))]

@@ -25,7 +25,6 @@ pub use view::{Found, View};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -37,6 +36,7 @@ use crate::pool::Pool;
 use crate::storage::Storage;
 use crate::sync::{Mutex, RwLock};
 use crate::vector::{Dimension, Metric};
+pub use pace::Begun;
 use pace::Pace;
 use rebuild::Journal;
 use selection::Remembered;
@@ -118,9 +118,9 @@ impl Collection {
         }
     }
 
-    /// An ordinary search that began at `started` has just ended.
-    pub fn record_search(&self, started: Instant) {
-        self.pace.record(started);
+    /// An ordinary search has just ended on the thread where it began.
+    pub fn record_search(&self, begun: Begun) {
+        self.pace.record(begun);
     }
 
     /// Whether an ordinary search can be expected to take well under a millisecond. While a graph grows it may have

@@ -1,8 +1,6 @@
 //! The threads that code rows, build graphs and rebuild generations, shared fairly by all collections.
 //! They run at a lower priority than uploads and searches, and may be killed at any instant.
 
-mod priority_unsafe;
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -11,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::collection::{Collection, Progress};
 use crate::error::{Error, Result};
 use crate::sync::{Condvar, Mutex};
+use crate::thread_unsafe::{self, LAST};
 
 /// How long a waiting caller goes without being asked whether it wants to stop.
 const BETWEEN_INTERRUPTS: Duration = Duration::from_millis(50);
@@ -135,7 +134,7 @@ impl Queue {
     }
 
     fn run(&self, workers: usize) {
-        priority_unsafe::lower();
+        thread_unsafe::lower_priority(LAST);
         while let Some(collection) = self.next() {
             // An error stops the collection's background work; it says so of itself.
             if let Ok(Progress::Made) = collection.work(workers) {

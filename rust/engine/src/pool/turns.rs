@@ -18,14 +18,20 @@ impl Owner {
         static KEYS: OnceLock<RandomState> = OnceLock::new();
         Self(KEYS.get_or_init(RandomState::new).hash_one(name) | 1)
     }
+
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
 }
 
-/// Jobs that wait, and how many of each owner are being done. Not for threads: a lock is around it.
+/// Jobs that wait for some threads, and how many of each owner are being done. Not for threads: a lock is around it.
 pub(super) struct Turns<J> {
     /// Whose line is not empty, in the order of their turns.
     order: VecDeque<Owner>,
     lines: HashMap<Owner, Line<J>>,
     waiting: usize,
+    /// Threads that have no job, also those that are only about to look for one; not one in reserve.
+    idle: usize,
 }
 
 struct Line<J> {
@@ -35,13 +41,24 @@ struct Line<J> {
 }
 
 impl<J> Turns<J> {
-    pub(super) fn new() -> Self {
-        Self { order: VecDeque::new(), lines: HashMap::new(), waiting: 0 }
+    /// No jobs, and so many threads.
+    pub(super) fn new(threads: usize) -> Self {
+        Self { order: VecDeque::new(), lines: HashMap::new(), waiting: 0, idle: threads }
     }
 
-    /// Jobs that wait.
-    pub(super) const fn waiting(&self) -> usize {
-        self.waiting
+    /// Threads that have no job.
+    pub(super) const fn idle(&self) -> usize {
+        self.idle
+    }
+
+    /// Threads that have no job and will find none.
+    pub(super) const fn free(&self) -> usize {
+        self.idle.saturating_sub(self.waiting)
+    }
+
+    /// Whether jobs of an owner wait or are being done.
+    pub(super) fn has_any_of(&self, owner: Owner) -> bool {
+        self.lines.contains_key(&owner)
     }
 
     /// Puts a job at the end of its owner's line.
@@ -57,10 +74,12 @@ impl<J> Turns<J> {
     /// The next job of whoever's turn it is.
     pub(super) fn take(&mut self) -> Option<(Owner, J)> {
         let owner = self.order.pop_front()?;
+        self.idle = self.idle.saturating_sub(1);
         self.take_of(owner)
     }
 
-    /// The next job of the first in turn of whom nothing is being done; none of [`Owner::NOBODY`].
+    /// The next job of the first in turn of whom nothing is being done, for a thread in reserve; none of
+    /// [`Owner::NOBODY`].
     pub(super) fn take_neglected(&mut self) -> Option<(Owner, J)> {
         let place = self.neglected()?;
         let owner = self.order.remove(place)?;
@@ -92,6 +111,12 @@ impl<J> Turns<J> {
 
     /// A job that was taken is done.
     pub(super) fn done(&mut self, owner: Owner) {
+        self.idle += 1;
+        self.done_in_reserve(owner);
+    }
+
+    /// A job that a thread in reserve has taken is done.
+    pub(super) fn done_in_reserve(&mut self, owner: Owner) {
         if let Some(line) = self.lines.get_mut(&owner) {
             line.running -= 1;
             // Room for a few jobs is kept while the owner is at it, no more.
@@ -116,7 +141,7 @@ mod tests {
 
     #[test]
     fn owners_take_turns_however_many_jobs_one_of_them_has() {
-        let mut turns = Turns::new();
+        let mut turns = Turns::new(9);
         (0..10_000).for_each(|job| turns.push(A, job));
         [10_001, 10_002].into_iter().for_each(|job| turns.push(B, job));
         turns.push(C, 10_003);
@@ -125,17 +150,17 @@ mod tests {
 
     #[test]
     fn jobs_of_one_owner_keep_their_order() {
-        let mut turns = Turns::new();
+        let mut turns = Turns::new(9);
         (0..100).for_each(|job| turns.push(if job % 3 == 0 { A } else { B }, job));
         let order = drained(&mut turns);
         assert!(order.iter().filter(|job| *job % 3 == 0).is_sorted());
         assert!(order.iter().filter(|job| *job % 3 != 0).is_sorted());
-        assert_eq!((order.len(), turns.waiting()), (100, 0));
+        assert_eq!((order.len(), turns.waiting), (100, 0));
     }
 
     #[test]
     fn one_of_whom_nothing_is_being_done_is_found_behind_those_who_are_served() {
-        let mut turns = Turns::new();
+        let mut turns = Turns::new(9);
         (0..5).for_each(|job| turns.push(A, job));
         assert_eq!(turns.take(), Some((A, 0)));
         turns.push(Owner::NOBODY, 9);
@@ -144,13 +169,13 @@ mod tests {
         turns.push(B, 8);
         assert_eq!(turns.take_neglected(), Some((B, 7)));
         assert_eq!(turns.take_neglected(), None);
-        turns.done(B);
+        turns.done_in_reserve(B);
         assert_eq!(turns.take_neglected(), Some((B, 8)));
     }
 
     #[test]
     fn owners_who_are_done_leave_nothing_behind() {
-        let mut turns = Turns::new();
+        let mut turns = Turns::new(9);
         for number in 0..1000 {
             turns.push(Owner::of(&number.to_string()), number);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Search, Store};
 use crate::error::{Error, Result};
-use crate::pool::Owner;
+use crate::pool::{Owner, company};
 use crate::tenant::{Completion, Hits, sub_tenant_name};
 use crate::vector::Rows;
 
@@ -24,16 +24,17 @@ pub struct Batch {
 impl Store {
     /// Searches on a search thread, and tells `completion` what `read` made there of the finds of every query. With
     /// `here`, a single query is searched for on the calling thread if that can be expected to take well under a
-    /// millisecond.
+    /// millisecond; true: so it was.
     pub fn begin_search<T: 'static>(
         self: &Arc<Self>,
         batch: Batch,
         read: impl FnOnce(Vec<Hits>) -> Result<T> + Send + 'static,
         completion: Completion<T>,
         here: bool,
-    ) {
+    ) -> bool {
         let here = here && self.is_brisk(&batch);
         let owner = Owner::of(&batch.tenant_id);
+        company::came(owner);
         let store = Arc::clone(self);
         let job = move || {
             let Batch { tenant_id, sub_tenant, queries, search } = &batch;
@@ -50,6 +51,7 @@ impl Store {
         } else {
             self.searches.spawn(owner, job);
         }
+        here
     }
 
     fn is_brisk(&self, batch: &Batch) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Store, answer, tenants};
 use crate::error::{Error, Result};
-use crate::pool::Owner;
+use crate::pool::{Owner, company};
 use crate::tenant::{Completion, Inserted, Tenant, Upload};
 
 /// An upload that came over some connection, and who is told.
@@ -37,8 +37,10 @@ impl Store {
         upload: Upload,
         completion: Completion<Inserted>,
     ) {
+        let owner = Owner::of(&tenant_id);
+        company::came(owner);
         let store = Arc::clone(self);
-        self.commits.spawn(Owner::of(&tenant_id), move || match store.check() {
+        self.commits.spawn(owner, move || match store.check() {
             Ok(()) => store.upload(&tenant_id, upload, completion),
             Err(refused) => completion(Err(refused)),
         });
@@ -50,6 +52,7 @@ impl Store {
         let mut groups: Vec<(Owner, Vec<Arrival>)> = Vec::new();
         for upload in uploads {
             let owner = Owner::of(&upload.tenant_id);
+            company::came(owner);
             match groups.iter_mut().find(|group| group.0 == owner) {
                 Some(group) => group.1.push(upload),
                 None => groups.push((owner, vec![upload])),

@@ -30,7 +30,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::catalogue::Catalogue;
-use crate::collection::{Collection, Found, Generation, SearchOptions, Shared};
+use crate::collection::{Begun, Collection, Found, Generation, SearchOptions, Shared};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::format::draft::Draft;
@@ -420,9 +420,9 @@ impl Tenant {
         if queries.len() > 1 || filter.is_some() || !is_ordinary(options) {
             return collection.search(queries, options, filter, interrupt);
         }
-        let started = Instant::now();
+        let begun = Begun::now();
         let found = collection.search(queries, options, None, interrupt)?;
-        collection.record_search(started);
+        collection.record_search(begun);
         Ok(found)
     }
 

@@ -1,0 +1,97 @@
+"""A short search is answered where it stands, without a change of threads: of a client that is alone, and of a tenant
+that asks for little beside others, as long as the event loop has time left for it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ingot.loop_share import LoopShare
+from ingot.schemas.checks import Insertion, Search
+from ingot.service import Rows, Service
+from tests.http.client import npy
+
+LIMIT = 1 << 20
+
+
+def rows(service: Service, array: np.ndarray) -> Rows:
+    read = service.body("npy", "insert", None, LIMIT).read(npy(array)).rows
+    assert read is not None
+    return read
+
+
+def search(service: Service, tenant: str, **others: Any) -> Coroutine[Any, Any, Any]:
+    asked = Search(tenant, None, 10, None, False, None, "none", None)._replace(**others)
+    return service.search_json(asked, rows(service, np.ones(8, np.float32)), batch=False)
+
+
+def ends_at_once(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    """Whether it has an outcome before the event loop goes round."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return True
+    coroutine.close()
+    return False
+
+
+async def _served(path: Path, ask: Callable[[Service], Coroutine[Any, Any, None]]) -> None:
+    service = Service()
+    await service.open(path, {})
+    for tenant in ("a", "b"):
+        insertion = Insertion(tenant, None, "s", None, True, False, None, None)
+        await service.insert(insertion, rows(service, np.eye(8, dtype=np.float32)))
+        # How long its searches take is known then, and the collection rests.
+        await search(service, tenant)
+    try:
+        await ask(service)
+    finally:
+        await service.close()
+
+
+def test_a_client_that_is_alone_does_not_change_threads(tmp_path: Path) -> None:
+    async def ask(service: Service) -> None:
+        await asyncio.sleep(0.02)
+        assert ends_at_once(search(service, "a"))
+        assert not ends_at_once(search(service, "a", exact=True))
+        assert not ends_at_once(search(service, "a", vectors="list"))
+
+    asyncio.run(_served(tmp_path, ask))
+
+
+def test_beside_others_one_with_few_calls_does_not_change_threads(tmp_path: Path) -> None:
+    async def ask(service: Service) -> None:
+        loud = [asyncio.ensure_future(search(service, "b", exact=True)) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert not any(one.done() for one in loud)
+        # None of `a` is in progress.
+        assert ends_at_once(search(service, "a"))
+        assert not ends_at_once(search(service, "b"))
+        await asyncio.gather(*loud)
+
+    asyncio.run(_served(tmp_path, ask))
+
+
+def test_the_loop_gives_a_share_of_its_time() -> None:
+    clock = [10.0]
+    share = LoopShare(lambda: clock[0])
+    taken = 0.0
+    for _ in range(10_000):
+        if share.is_left:
+            share.spend(0.0003)
+            taken += 0.0003
+        clock[0] += 0.0004
+    assert 0.24 < taken / (clock[0] - 10.0) < 0.26
+    # What was not used is not kept for long.
+    clock[0] += 100.0
+    burst = 0
+    while share.is_left:
+        share.spend(0.0005)
+        burst += 1
+    assert burst <= 11
+    # One long search does not shut the others out for long, either.
+    share.spend(100.0)
+    clock[0] += 0.05
+    assert share.is_left
