@@ -181,12 +181,12 @@ fn the_crowd_and_its_helpers_run_at_a_lower_priority() {
     });
     entered.wait();
     let other = told.clone();
-    company::came(Owner::of("a"));
-    company::came(Owner::of("b"));
     pool.spawn(Owner::of("b"), move || other.send(niceness()).unwrap());
     let ordinary = all.recv().unwrap();
     let shared = Arc::clone(&pool);
     let both = Arc::new(Barrier::new(2));
+    company::came(Owner::of("a"));
+    company::came(Owner::of("b"));
     pool.spawn(Owner::of("a"), move || {
         let went = shared.share(2, GO_ON, move |pieces| {
             if pieces.next().is_some() {
