@@ -37,10 +37,10 @@ def ends_at_once(coroutine: Coroutine[Any, Any, Any]) -> bool:
     return False
 
 
-async def _served(path: Path, ask: Callable[[Service], Coroutine[Any, Any, None]]) -> None:
+async def _served(path: Path, tenants: str, ask: Callable[[Service], Coroutine[Any, Any, None]]) -> None:
     service = Service()
     await service.open(path, {})
-    for tenant in ("a", "b"):
+    for tenant in tenants:
         insertion = Insertion(tenant, None, "s", None, True, False, None, None)
         await service.insert(insertion, rows(service, np.eye(8, dtype=np.float32)))
         # How long its searches take is known then, and the collection rests.
@@ -68,7 +68,7 @@ def test_a_client_that_is_alone_does_not_change_threads(tmp_path: Path) -> None:
                 return
         raise AssertionError("never")
 
-    asyncio.run(_served(tmp_path, ask))
+    asyncio.run(_served(tmp_path, "a", ask))
 
 
 def test_beside_others_one_with_few_calls_does_not_change_threads(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_beside_others_one_with_few_calls_does_not_change_threads(tmp_path: Path
                 return
         raise AssertionError("never")
 
-    asyncio.run(_served(tmp_path, ask))
+    asyncio.run(_served(tmp_path, "ab", ask))
 
 
 def test_the_loop_gives_a_share_of_its_time() -> None:
