@@ -7,9 +7,8 @@ use libc::c_int;
 /// than the noise.
 pub const LAST: c_int = 19;
 
-/// Steps for threads that others should not have to wait for, but that somebody waits for: nearly all of a processor
-/// still when only threads at [`LAST`] want it, too. Linux lets a thread that wakes run before one that is 10 steps
-/// below it at once, at 5 not always: `docs/decisions/0028-tenants-take-turns.md`.
+/// Steps for threads that others should not have to wait for, but that somebody waits for: by Linux's weights three
+/// times as much of a processor as one at [`LAST`] that wants it, too. Measured: `docs/decisions/0028-tenants-take-turns.md`.
 pub const YIELDING: c_int = 14;
 
 /// Lowers the calling thread's priority by so many steps. On Linux niceness belongs to the thread. A refusal changes
