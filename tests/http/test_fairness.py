@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -120,6 +121,55 @@ def test_a_tenant_waits_for_its_own_calls_only() -> None:
     assert log.index("quiet") <= 16
 
 
+# As many as there are processors, two at least; and when the quiet one has not asked for a while.
+JUST_NOW = max(2, os.cpu_count() or 2)
+OF_LATE = max(8, JUST_NOW)
+
+
+async def _let_in(turns: Turns, tenant: str) -> int:
+    """How many of a thousand calls may begin at once."""
+    return [turns.enter(tenant) for _ in range(1000)].count(None)
+
+
+async def _once(turns: Turns, tenant: str) -> None:
+    assert turns.enter(tenant) is None
+    turns.leave(tenant)
+
+
+def test_the_fewer_calls_of_one_tenant_the_shorter_ago_a_quiet_one_asked() -> None:
+    async def run() -> None:
+        clock = [0.0]
+        for since, most in ((0.05, JUST_NOW), (0.5, OF_LATE), (1.5, 1000)):
+            turns = Turns(lambda: clock[0])
+            await _once(turns, "loud")
+            await _once(turns, "quiet")
+            await _once(turns, "loud")
+            clock[0] += since
+            assert await _let_in(turns, "loud") == most, since
+
+    asyncio.run(run())
+
+
+def test_loud_tenants_do_not_hold_up_each_other() -> None:
+    async def run() -> None:
+        clock = [0.0]
+        turns = Turns(lambda: clock[0])
+        assert turns.enter("a") is None
+        assert turns.enter("a") is None
+        # While it is not known of the second whether it is loud, too, the first has few.
+        assert turns.enter("b") is None
+        assert turns.enter("b") is None
+        assert await _let_in(turns, "a") < 1000
+        clock[0] += 0.9
+        assert turns.enter("b") is None
+        clock[0] += 0.2
+        assert await _let_in(turns, "b") == 1000
+        await _once(turns, "quiet")
+        assert await _let_in(turns, "b") == 0
+
+    asyncio.run(run())
+
+
 def test_a_tenant_that_is_alone_waits_for_nobody() -> None:
     clock = [0.0]
     turns = Turns(lambda: clock[0])
@@ -132,19 +182,33 @@ def test_a_tenant_that_is_alone_waits_for_nobody() -> None:
     assert [turns.enter("loud") for _ in range(1000)] == [None] * 1000
 
 
+def test_of_loud_tenants_that_are_gone_nothing_is_remembered() -> None:
+    clock = [0.0]
+    turns = Turns(lambda: clock[0])
+    for number in range(10_000):
+        tenant = f"t{number}"
+        for _ in range(2):
+            assert turns.enter(tenant) is None
+        for _ in range(2):
+            turns.leave(tenant)
+        clock[0] += 0.01
+    assert len(turns._loud_until) < 3000
+    assert not turns._in_progress
+
+
 def test_calls_that_are_cancelled_while_they_wait_leave_no_gap() -> None:
     async def run() -> None:
         turns = Turns(lambda: 0.0)
         turns.enter("quiet")
         turns.leave("quiet")
-        waiting = [turn for _ in range(20) if (turn := turns.enter("loud")) is not None]
+        waiting = [turn for _ in range(JUST_NOW + 12) if (turn := turns.enter("loud")) is not None]
         assert len(waiting) == 12
         for turn in waiting[:5]:
             turn.cancel()
-        for _ in range(8):
+        for _ in range(7):
             turns.leave("loud")
         assert [turn.done() for turn in waiting] == [True] * 12
-        for _ in range(7):
+        for _ in range(JUST_NOW):
             turns.leave("loud")
         assert turns.enter("loud") is None
 

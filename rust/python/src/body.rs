@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ingot_engine::body;
 use ingot_engine::error::{Error, Result};
+use ingot_engine::pool::company::{KEYS, Request};
 use ingot_engine::pool::{Owner, Pool};
 use ingot_engine::sync::Mutex;
 use ingot_engine::vector;
@@ -158,6 +159,8 @@ impl Failure {
 struct Inbox {
     /// In whose turns it is parsed.
     owner: Owner,
+    /// For as long as anybody has a use for the body.
+    request: Option<Request>,
     /// `None` while a job has it, after an error, and at the end.
     parser: Option<Decoder>,
     /// Those that are not parsed, or of which more will come out.
@@ -227,7 +230,7 @@ fn wake(shared: &Arc<Mutex<Inbox>>) -> io::Result<()> {
         {
             return Ok(Arc::clone(pool));
         }
-        let pool = Arc::new(Pool::with_crowd("ingot-body", THREADS)?);
+        let pool = Arc::new(Pool::with_crowd("ingot-body", THREADS, &KEYS)?);
         // A parent's pool has no threads here: joining them would wait for ever.
         mem::forget(current.replace((process::id(), Arc::clone(&pool))));
         Ok(pool)
@@ -345,6 +348,7 @@ impl BodyReader {
             unpacked: 0,
             parser: Some(decoder),
             owner: Owner::NOBODY,
+            request: None,
             chunks: VecDeque::new(),
             parsed: 0,
             unparsed: 0,
@@ -373,7 +377,10 @@ impl BodyReader {
 
     /// Whose turns this is parsed in: bodies of one owner take those of one.
     fn belongs_to(&self, owner: &str) {
-        self.shared.lock().owner = Owner::of(owner);
+        let owner = Owner::of(owner);
+        let mut inbox = self.shared.lock();
+        inbox.owner = owner;
+        inbox.request = Some(KEYS.request(owner));
     }
 
     /// Hands a chunk over and returns at once with the bytes not parsed yet.

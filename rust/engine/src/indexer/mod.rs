@@ -1,5 +1,5 @@
 //! The threads that code rows, build graphs and rebuild generations, shared fairly by all collections.
-//! They run at a lower priority than uploads and searches, and may be killed at any instant.
+//! Uploads and searches run before them, and they may be killed at any instant.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::collection::{Collection, Progress};
 use crate::error::{Error, Result};
 use crate::sync::{Condvar, Mutex};
-use crate::thread_unsafe::{self, LAST};
+use crate::thread_unsafe;
 
 /// How long a waiting caller goes without being asked whether it wants to stop.
 const BETWEEN_INTERRUPTS: Duration = Duration::from_millis(50);
@@ -134,7 +134,7 @@ impl Queue {
     }
 
     fn run(&self, workers: usize) {
-        thread_unsafe::lower_priority(LAST);
+        thread_unsafe::let_others_run_first();
         while let Some(collection) = self.next() {
             // An error stops the collection's background work; it says so of itself.
             if let Ok(Progress::Made) = collection.work(workers) {

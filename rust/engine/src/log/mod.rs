@@ -200,7 +200,7 @@ impl Log {
             draft.body_parts(&mut parts);
             offset += draft.record_length();
         }
-        if let Err(cause) = self.tail.append(&parts, length) {
+        if let Err(cause) = self.tail.append(parts, length) {
             (self.begun, self.poisoned) = (false, true);
             return Err(AppendError::Unknown(Error::storage("writing to the log", &cause)));
         }

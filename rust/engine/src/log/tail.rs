@@ -19,6 +19,12 @@ pub enum AppendError {
     Unknown(Error),
 }
 
+/// Groups up to this long write zeros behind them where nothing was written yet. A file system converts space that is
+/// allocated but not written in its journal, at the sync; overwriting zeros, a sync waits for the bytes alone.
+const SHORT: u64 = 16 << 10;
+/// Most zeros written in one go, and never more than the segment holds: `docs/decisions/0031-short-groups-overwrite-zeros.md`.
+static ZEROS: [u8; 128 << 10] = [0; 128 << 10];
+
 /// The open end of the log.
 pub(super) struct Tail {
     file: Option<Arc<dyn File>>,
@@ -29,13 +35,15 @@ pub(super) struct Tail {
     proven: u64,
     /// Up to where space is allocated.
     allocated: u64,
+    /// Up to where something was written, be it zeros.
+    written: u64,
     sealed: bool,
 }
 
 impl Tail {
     /// Before the first segment.
     pub(super) const fn none() -> Self {
-        Self { file: None, number: 0, end: 0, proven: 0, allocated: 0, sealed: true }
+        Self { file: None, number: 0, end: 0, proven: 0, allocated: 0, written: 0, sealed: true }
     }
 
     /// As recovery found it.
@@ -46,6 +54,7 @@ impl Tail {
             end: ends.end,
             proven: ends.proven,
             allocated: ends.end,
+            written: ends.end,
             sealed: ends.sealed,
         }
     }
@@ -82,6 +91,7 @@ impl Tail {
             end: SEGMENT_HEADER,
             proven: SEGMENT_HEADER,
             allocated: sizes.first_allocation,
+            written: SEGMENT_HEADER,
             sealed: false,
         };
         Ok((tail, segment))
@@ -133,13 +143,26 @@ impl Tail {
     }
 
     /// One vectored write into allocated space, one sync.
-    pub(super) fn append(&mut self, parts: &[&[u8]], length: u64) -> io::Result<()> {
+    pub(super) fn append<'a>(&mut self, mut parts: Vec<&'a [u8]>, length: u64) -> io::Result<()> {
+        let end = self.end + length;
+        let zeros: &'a [u8] = &ZEROS[..self.zeros_behind(end, length)];
+        parts.push(zeros);
         let file = self.file()?;
-        file.write_at(self.end, parts)?;
+        file.write_at(self.end, &parts)?;
         file.sync()?;
-        self.end += length;
-        self.proven = self.end;
+        self.end = end;
+        self.proven = end;
+        self.written = self.written.max(end + zeros.len() as u64);
         Ok(())
+    }
+
+    /// How many zeros are written behind a group of this `length` that ends at `end`.
+    fn zeros_behind(&self, end: u64, length: u64) -> usize {
+        if length > SHORT || end <= self.written {
+            return 0;
+        }
+        let most = self.end.min(self.allocated.saturating_sub(end));
+        usize::try_from(most).unwrap_or(0).min(ZEROS.len())
     }
 
     /// Opens the file anew (a failed sync is reported once to each opening), cuts, and syncs. What no later record
@@ -148,7 +171,7 @@ impl Tail {
     pub(super) fn reopen(&mut self, storage: &dyn Storage, path: &Path) -> io::Result<()> {
         let file = storage.open(path)?;
         file.set_len(self.end)?;
-        self.allocated = self.end;
+        (self.allocated, self.written) = (self.end, self.end);
         if self.proven < self.end {
             let length = usize::try_from(self.end - self.proven).map_err(io::Error::other)?;
             let mut unproven = vec![0; length];
@@ -166,9 +189,37 @@ impl Tail {
         if self.allocated > self.end {
             let file = self.file()?;
             file.set_len(self.end)?;
-            self.allocated = self.end;
+            (self.allocated, self.written) = (self.end, self.end);
             self.file()?.sync()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::memory::MemoryDisk;
+
+    #[test]
+    fn short_groups_overwrite_zeros_and_long_ones_write_none() {
+        let (disk, sizes) = (MemoryDisk::new(), Sizes::default());
+        let header = SegmentHeader { number: 1, generation: 0, incarnation: [1; 16], first_lsn: 1 };
+        let (mut tail, _) = Tail::create(&disk, Path::new("/"), header, sizes).unwrap();
+        let path = Path::new("/").join(file_name(1, 0));
+        let mut append = |length: usize| {
+            let before = (disk.bytes_written(&path).unwrap(), tail.written);
+            tail.allocate(length as u64, sizes).unwrap();
+            tail.append(vec![&vec![7; length]], length as u64).unwrap();
+            assert!(tail.end <= tail.allocated && tail.written <= tail.allocated);
+            (disk.bytes_written(&path).unwrap() - before.0, tail.written > before.1)
+        };
+        let groups: Vec<(u64, bool)> = (0..1000).map(|_| append(1000)).collect();
+        let written: u64 = groups.iter().map(|group| group.0).sum();
+        assert!(written <= 2_000_000 + ZEROS.len() as u64, "{written} bytes for a million");
+        let first_writes = groups.iter().filter(|group| group.1).count();
+        assert!(first_writes < 20, "{first_writes} of 1000 groups wrote where nothing was written before");
+        let long = SHORT as usize + 1;
+        (0..20).for_each(|_| assert_eq!(append(long).0, long as u64));
     }
 }

@@ -1,41 +1,73 @@
-//! Whether somebody else is served at present, too.
+//! Who asks at present, and who of them for much: a crowd lets the others go first.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Owner;
+use crate::sync::Mutex;
 
-/// Owners are served together while requests of another came within this time.
-const TOGETHER: Duration = Duration::from_secs(1);
+/// How long it counts that an owner asked, and that it had several requests at a time.
+const OF_LATE: Duration = Duration::from_secs(1);
 
-/// Whose request came last, and until when several count as served together. Of this process: whatever threads serve
-/// them, they share its processors.
-struct Company {
-    last: AtomicU64,
-    /// Nanoseconds.
-    until: AtomicU64,
+/// Owners after whom those that nothing is known of any more are forgotten.
+const MOST_REMEMBERED: usize = 1024;
+
+/// Those whose requests search and write. Of this process: whatever threads serve them, they share its processors.
+pub static TENANTS: Company = Company::new();
+
+/// Those whose bodies are read.
+pub static KEYS: Company = Company::new();
+
+/// Owners that share threads.
+pub struct Company(LazyLock<Mutex<Owners>>);
+
+impl Company {
+    const fn new() -> Self {
+        Self(LazyLock::new(Mutex::default))
+    }
+
+    /// A request of `owner` has come.
+    pub fn request(&'static self, owner: Owner) -> Request {
+        if owner != Owner::NOBODY {
+            self.0.lock().came(owner, now());
+        }
+        Request { company: self, owner }
+    }
+
+    /// Whether `owner` is to let others go first.
+    pub(super) fn is_crowding(&self, owner: Owner) -> bool {
+        owner != Owner::NOBODY && self.0.lock().is_crowding(owner, now())
+    }
 }
 
-static COMPANY: Company = Company::new();
-
-/// A request of `owner` has come.
-pub fn came(owner: Owner) {
-    COMPANY.came(owner, now());
+/// A request in progress, until it is dropped.
+#[must_use]
+pub struct Request {
+    company: &'static Company,
+    owner: Owner,
 }
 
-/// Whether requests of more than one owner have come of late.
-pub(super) fn is_there(now: u64) -> bool {
-    COMPANY.is_there(now)
+impl Request {
+    /// `completion`, which then ends the request, too.
+    pub fn until<T: 'static>(self, completion: Box<dyn FnOnce(T) + Send>) -> Box<dyn FnOnce(T) + Send> {
+        Box::new(move |outcome| {
+            drop(self);
+            completion(outcome);
+        })
+    }
 }
 
-/// Until when what happens at `now` is of late.
-pub(super) fn late(now: u64) -> u64 {
-    now + nanoseconds(TOGETHER)
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.owner != Owner::NOBODY {
+            self.company.0.lock().ended(self.owner, now());
+        }
+    }
 }
 
 /// Nanoseconds since the first question.
-pub(super) fn now() -> u64 {
+fn now() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     nanoseconds(START.elapsed())
 }
@@ -44,22 +76,51 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Company {
-    const fn new() -> Self {
-        Self { last: AtomicU64::new(0), until: AtomicU64::new(0) }
+/// What is known of them.
+#[derive(Default)]
+struct Owners {
+    known: HashMap<Owner, Known>,
+    /// How many are known when those are forgotten of whom nothing counts any more.
+    forget_at: usize,
+    /// The last of those who came with one request at a time, and until when that counts.
+    quiet: Option<(Owner, u64)>,
+}
+
+#[derive(Default)]
+struct Known {
+    in_progress: usize,
+    /// Until when it counts that it had several.
+    crowd_until: u64,
+}
+
+impl Owners {
+    fn came(&mut self, owner: Owner, now: u64) {
+        if self.known.len() >= self.forget_at {
+            self.known.retain(|_, known| known.in_progress > 0 || now < known.crowd_until);
+            self.forget_at = MOST_REMEMBERED.max(2 * self.known.len());
+        }
+        let until = now + nanoseconds(OF_LATE);
+        let known = self.known.entry(owner).or_default();
+        known.in_progress += 1;
+        if known.in_progress > 1 {
+            known.crowd_until = until;
+        } else if now >= known.crowd_until {
+            self.quiet = Some((owner, until));
+        }
     }
 
-    fn came(&self, owner: Owner, now: u64) {
-        if self.last.load(Ordering::Relaxed) == owner.number() {
-            return;
-        }
-        if self.last.swap(owner.number(), Ordering::Relaxed) != Owner::NOBODY.number() {
-            self.until.store(late(now), Ordering::Relaxed);
+    fn ended(&mut self, owner: Owner, now: u64) {
+        if let Some(known) = self.known.get_mut(&owner) {
+            known.in_progress -= 1;
+            if known.in_progress == 0 && now >= known.crowd_until {
+                self.known.remove(&owner);
+            }
         }
     }
 
-    fn is_there(&self, now: u64) -> bool {
-        now < self.until.load(Ordering::Relaxed)
+    fn is_crowding(&self, owner: Owner, now: u64) -> bool {
+        self.quiet.is_some_and(|(quiet, until)| quiet != owner && now < until)
+            && self.known.get(&owner).is_some_and(|known| now < known.crowd_until)
     }
 }
 
@@ -67,19 +128,51 @@ impl Company {
 mod tests {
     use super::*;
 
+    const SECOND: u64 = 1_000_000_000;
+
     #[test]
-    fn two_who_ask_within_a_second_are_together() {
-        let (company, second) = (Company::new(), nanoseconds(TOGETHER));
-        for now in [1, 2, 3] {
-            company.came(Owner::of("a"), now);
-            assert!(!company.is_there(now), "alone");
+    fn who_had_several_requests_at_a_time_lets_those_go_first_who_had_not() {
+        let (a, b, c) = (Owner::of("a"), Owner::of("b"), Owner::of("c"));
+        let mut company = Owners::default();
+        (1..5).for_each(|now| company.came(a, now));
+        assert!(!company.is_crowding(a, 5), "alone");
+        company.came(b, 5);
+        assert!(company.is_crowding(a, 6) && !company.is_crowding(b, 6));
+        // One at a time, it may be as often as it likes.
+        (6..100).for_each(|now| {
+            company.ended(b, now);
+            company.came(b, now);
+        });
+        assert!(company.is_crowding(a, 100) && !company.is_crowding(b, 100));
+        (0..4).for_each(|_| company.ended(a, 101));
+        assert!(company.is_crowding(a, SECOND + 3), "it had several a moment ago");
+        assert!(!company.is_crowding(a, SECOND + 4), "long ago");
+        company.came(b, SECOND + 5);
+        assert!(!company.is_crowding(b, SECOND + 6), "nobody else asks");
+        company.came(c, SECOND + 7);
+        assert!(company.is_crowding(b, SECOND + 8));
+        company.came(c, SECOND + 9);
+        assert!(company.is_crowding(b, 2 * SECOND), "the other asked with one, first");
+        company.came(b, 2 * SECOND);
+        assert!(
+            !company.is_crowding(b, 2 * SECOND + 7) && !company.is_crowding(c, 2 * SECOND + 7),
+            "both do"
+        );
+    }
+
+    #[test]
+    fn owners_who_are_gone_are_forgotten() {
+        let mut company = Owners::default();
+        for number in 0..2 * MOST_REMEMBERED as u64 {
+            let owner = Owner::of(&number.to_string());
+            (0..2).for_each(|_| company.came(owner, number * SECOND));
+            (0..2).for_each(|_| company.ended(owner, number * SECOND));
         }
-        company.came(Owner::of("b"), 4);
-        assert!(company.is_there(5));
-        company.came(Owner::of("b"), second);
-        assert!(company.is_there(second + 3));
-        assert!(!company.is_there(second + 4), "alone again");
-        company.came(Owner::of("a"), 2 * second);
-        assert!(company.is_there(2 * second));
+        assert!(company.known.len() <= MOST_REMEMBERED, "of 2,000 one is left a second later");
+        let owner = Owner::of("one at a time");
+        let before = company.known.len();
+        company.came(owner, u64::MAX / 2);
+        company.ended(owner, u64::MAX / 2);
+        assert!(company.known.len() <= before && !company.known.contains_key(&owner));
     }
 }

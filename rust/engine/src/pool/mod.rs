@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::sync::{Condvar, Mutex};
-use crate::thread_unsafe::{self, YIELDING};
+use crate::thread_unsafe;
+use company::Company;
 use pieces::{Last, Pieces};
 use queue::{Queue, Role};
 pub use turns::Owner;
@@ -32,6 +33,8 @@ thread_local! {
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Whose crowds are kept apart.
+    company: Option<&'static Company>,
     process: u32,
 }
 
@@ -51,31 +54,33 @@ impl Pool {
     /// # Errors
     /// When the system gives no thread.
     pub fn new(name: &str, threads: usize) -> io::Result<Self> {
-        Self::start(name, threads, 0)
+        Self::start(name, threads, None)
     }
 
-    /// The same, and as many threads of a lower priority again. They are for the jobs of an owner who has others waiting
-    /// or being done, while requests of somebody else [come](company::came), too. Such an owner's jobs are not begun in
-    /// the order they came.
+    /// The same, and half as many threads that let all others run first. They are for the jobs of an owner who has had several
+    /// [requests](company::Request) at a time of late, while others ask who have not. Such an owner's jobs are not begun
+    /// in the order they came.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn with_crowd(name: &str, threads: usize) -> io::Result<Self> {
-        Self::start(name, threads, threads)
+    pub fn with_crowd(name: &str, threads: usize, company: &'static Company) -> io::Result<Self> {
+        Self::start(name, threads, Some(company))
     }
 
-    fn start(name: &str, threads: usize, crowd: usize) -> io::Result<Self> {
+    fn start(name: &str, threads: usize, company: Option<&'static Company>) -> io::Result<Self> {
+        // One of them that is owed time keeps a processor until the next tick, whoever wakes: the fewer, the better.
+        let crowd = if company.is_some() { threads.div_ceil(2) } else { 0 };
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(threads, crowd)),
             arrived: Condvar::new(),
             neglected: Condvar::new(),
             crowded: Condvar::new(),
         });
-        let mut pool = Self { shared, threads: Vec::new(), process: std::process::id() };
+        let mut pool = Self { shared, threads: Vec::new(), company, process: std::process::id() };
         let ordinary = std::iter::repeat_n(Role::Ordinary, threads);
         for role in ordinary.chain([Role::Reserve]).chain(std::iter::repeat_n(Role::Crowd, crowd)) {
             let shared = Arc::clone(&pool.shared);
-            let run = move || shared.run(role);
+            let run = move || shared.run(role, company);
             pool.threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(run)?);
         }
         Ok(pool)
@@ -83,9 +88,9 @@ impl Pool {
 
     /// Queues `job` behind those of its owner.
     pub fn spawn(&self, owner: Owner, job: impl FnOnce() + Send + 'static) {
-        let now = company::now();
+        let crowding = self.company.is_some_and(|company| company.is_crowding(owner));
         let mut queue = self.shared.queue.lock();
-        if queue.is_crowding(owner, !company::is_there(now), now) {
+        if crowding {
             queue.crowd.push(owner, Box::new(job));
             drop(queue);
             return self.shared.crowded.notify_one();
@@ -149,20 +154,20 @@ impl Pool {
 }
 
 impl Shared {
-    fn run(&self, role: Role) {
+    fn run(&self, role: Role, company: Option<&Company>) {
         if role == Role::Crowd {
-            thread_unsafe::lower_priority(YIELDING);
+            thread_unsafe::let_others_run_first();
             YIELDS.set(true);
         }
         let mut done = None;
-        while let Some((owner, job)) = self.next(done, role) {
+        while let Some((owner, job)) = self.next(done, role, company) {
             // The panic hook has already reported it; whoever waits for the job sees it dropped.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
             done = Some(owner);
         }
     }
 
-    fn next(&self, done: Option<Owner>, role: Role) -> Option<(Owner, Job)> {
+    fn next(&self, done: Option<Owner>, role: Role, company: Option<&Company>) -> Option<(Owner, Job)> {
         let signal = match role {
             Role::Ordinary => &self.arrived,
             Role::Reserve => &self.neglected,
@@ -173,6 +178,12 @@ impl Shared {
             queue.done(owner, role);
         }
         loop {
+            if let Some(company) = company
+                && role != Role::Crowd
+            {
+                let moved = queue.step_aside(|owner| company.is_crowding(owner));
+                (0..moved).for_each(|_| self.crowded.notify_one());
+            }
             let taken = queue.take(role);
             if taken.is_some() {
                 if role == Role::Ordinary && queue.needs_reserve() {

@@ -2,6 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, mpsc};
 
+use super::company::TENANTS;
 use super::*;
 
 fn idle(threads: usize) -> Pool {
@@ -139,39 +140,15 @@ fn the_reserve_sleeps_while_a_thread_is_about_to_wake() {
     assert!(queue.needs_reserve());
 }
 
-#[test]
-fn one_who_has_jobs_already_is_a_crowd_while_others_ask() {
-    let (a, b) = (Owner::of("a"), Owner::of("b"));
-    let mut queue = Queue::new(1, 1);
-    let job = || -> Job { Box::new(|| ()) };
-    assert!(!queue.is_crowding(a, false, 1), "its first");
-    queue.ordinary.push(a, job());
-    assert!(!queue.is_crowding(a, true, 1), "alone");
-    assert!(!queue.is_crowding(b, false, 1), "its first");
-    assert!(queue.is_crowding(a, false, 1));
-    queue.crowd.push(a, job());
-    assert!(queue.take(Role::Ordinary).is_some());
-    queue.done(a, Role::Ordinary);
-    assert!(queue.is_crowding(a, false, 2), "the other waits");
-    assert!(queue.take(Role::Crowd).is_some());
-    assert!(queue.is_crowding(a, false, 3), "the other is being done");
-    queue.done(a, Role::Crowd);
-    assert!(queue.is_crowding(a, false, company::late(3) - 1), "it has had others a moment ago");
-    assert!(!queue.is_crowding(a, false, company::late(3)), "long ago");
-    let mut without = Queue::new(1, 0);
-    without.ordinary.push(a, job());
-    assert!(!without.is_crowding(a, false, 1));
-}
-
-/// Niceness of the calling thread, from the system's own file about it.
-fn niceness() -> i32 {
+/// How the calling thread is scheduled, from the system's own file about it (proc(5), `policy`).
+fn policy() -> i32 {
     let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-    stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse().unwrap()
+    stat.rsplit(')').next().unwrap().split_whitespace().nth(38).unwrap().parse().unwrap()
 }
 
 #[test]
-fn the_crowd_and_its_helpers_run_at_a_lower_priority() {
-    let pool = Arc::new(Pool::with_crowd("test", 2).unwrap());
+fn the_crowd_and_its_helpers_let_others_run_first() {
+    let pool = Arc::new(Pool::with_crowd("test", 4, &TENANTS).unwrap());
     let (told, all) = mpsc::channel();
     let (entered, leave) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let (held, free) = (Arc::clone(&entered), Arc::clone(&leave));
@@ -181,23 +158,21 @@ fn the_crowd_and_its_helpers_run_at_a_lower_priority() {
     });
     entered.wait();
     let other = told.clone();
-    pool.spawn(Owner::of("b"), move || other.send(niceness()).unwrap());
-    let ordinary = all.recv().unwrap();
+    pool.spawn(Owner::of("b"), move || other.send(policy()).unwrap());
+    assert_eq!(all.recv(), Ok(libc::SCHED_OTHER));
     let shared = Arc::clone(&pool);
     let both = Arc::new(Barrier::new(2));
-    company::came(Owner::of("a"));
-    company::came(Owner::of("b"));
+    let _asking = ["a", "a", "b"].map(|name| TENANTS.request(Owner::of(name)));
     pool.spawn(Owner::of("a"), move || {
         let went = shared.share(2, GO_ON, move |pieces| {
             if pieces.next().is_some() {
                 both.wait();
             }
-            told.send(niceness()).unwrap();
+            told.send(policy()).unwrap();
         });
         assert_eq!(went, Ok(()));
     });
-    let lowered = (ordinary + YIELDING).min(19);
-    assert_eq!([all.recv(), all.recv()], [Ok(lowered); 2]);
+    assert_eq!([all.recv(), all.recv()], [Ok(libc::SCHED_IDLE); 2]);
     leave.wait();
 }
 

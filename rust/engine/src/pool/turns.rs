@@ -18,10 +18,6 @@ impl Owner {
         static KEYS: OnceLock<RandomState> = OnceLock::new();
         Self(KEYS.get_or_init(RandomState::new).hash_one(name) | 1)
     }
-
-    pub(super) const fn number(self) -> u64 {
-        self.0
-    }
 }
 
 /// Jobs that wait for some threads, and how many of each owner are being done. Not for threads: a lock is around it.
@@ -54,11 +50,6 @@ impl<J> Turns<J> {
     /// Threads that have no job and will find none.
     pub(super) const fn free(&self) -> usize {
         self.idle.saturating_sub(self.waiting)
-    }
-
-    /// Whether jobs of an owner wait or are being done.
-    pub(super) fn has_any_of(&self, owner: Owner) -> bool {
-        self.lines.contains_key(&owner)
     }
 
     /// Puts a job at the end of its owner's line.
@@ -96,6 +87,18 @@ impl<J> Turns<J> {
         self.order.iter().position(|owner| {
             *owner != Owner::NOBODY && self.lines.get(owner).is_some_and(|line| line.running == 0)
         })
+    }
+
+    /// The next job of whoever's turn it is, if `wanted` says so of the owner. It is not for a thread of these.
+    pub(super) fn take_if(&mut self, wanted: impl Fn(Owner) -> bool) -> Option<(Owner, J)> {
+        let owner = *self.order.front()?;
+        if !wanted(owner) {
+            return None;
+        }
+        self.order.pop_front();
+        let taken = self.take_of(owner);
+        self.done_in_reserve(owner);
+        taken
     }
 
     fn take_of(&mut self, owner: Owner) -> Option<(Owner, J)> {

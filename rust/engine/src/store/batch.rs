@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{Search, Store};
 use crate::error::{Error, Result};
-use crate::pool::{Owner, company};
+use crate::pool::Owner;
+use crate::pool::company::TENANTS;
 use crate::tenant::{Completion, Hits, sub_tenant_name};
 use crate::vector::Rows;
 
@@ -34,9 +35,10 @@ impl Store {
     ) -> bool {
         let here = here && self.is_brisk(&batch);
         let owner = Owner::of(&batch.tenant_id);
-        company::came(owner);
+        let request = TENANTS.request(owner);
         let store = Arc::clone(self);
         let job = move || {
+            let _request = request;
             let Batch { tenant_id, sub_tenant, queries, search } = &batch;
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 store.search(tenant_id, sub_tenant.as_deref(), queries, search, &|| Ok(())).and_then(read)

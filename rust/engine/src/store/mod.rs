@@ -25,7 +25,8 @@ use crate::indexer::Indexer;
 use crate::inverted::Memory;
 use crate::limits::{FILTER_MEMORY, GRAPH_FROM_ROWS, MAX_LIMIT};
 use crate::log::Sizes;
-use crate::pool::{Owner, Pool, company};
+use crate::pool::company::TENANTS;
+use crate::pool::{Owner, Pool};
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::{
@@ -148,7 +149,8 @@ impl Store {
         let directory = Directory::prepare(Arc::clone(&storage), path)?;
         let indexer = Arc::new(Indexer::new(options.index_threads)?);
         let failed = |cause| Error::storage("starting threads", &cause);
-        let searches = Arc::new(Pool::with_crowd("ingot-search", options.search_threads).map_err(failed)?);
+        let searches =
+            Arc::new(Pool::with_crowd("ingot-search", options.search_threads, &TENANTS).map_err(failed)?);
         let groups = Arc::default();
         let surroundings = Surroundings {
             storage,
@@ -239,7 +241,7 @@ impl Store {
             _ => None,
         };
         let owner = Owner::of(&tenant_id);
-        company::came(owner);
+        let completion = TENANTS.request(owner).until(completion);
         let store = Arc::clone(self);
         let remove = move || match store.check() {
             Ok(()) => store.remove(&tenant_id, sub_tenant.as_deref(), &selector, completion),
@@ -334,9 +336,12 @@ impl Store {
 
     /// Runs `job`, which is about the tenant whose `owner` this is, on a search thread.
     pub fn begin_read(self: &Arc<Self>, owner: Owner, job: impl FnOnce(&Self) + Send + 'static) {
-        company::came(owner);
+        let request = TENANTS.request(owner);
         let store = Arc::clone(self);
-        self.searches.spawn(owner, move || job(&store));
+        self.searches.spawn(owner, move || {
+            let _request = request;
+            job(&store);
+        });
     }
 
     /// Rows in insertion order, and whether there are more than `limit`.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{Store, answer, tenants};
 use crate::error::{Error, Result};
-use crate::pool::{Owner, company};
+use crate::pool::Owner;
+use crate::pool::company::TENANTS;
 use crate::tenant::{Completion, Inserted, Tenant, Upload};
 
 /// An upload that came over some connection, and who is told.
@@ -37,10 +38,13 @@ impl Store {
         upload: Upload,
         completion: Completion<Inserted>,
     ) {
-        let owner = Owner::of(&tenant_id);
-        company::came(owner);
+        let completion = TENANTS.request(Owner::of(&tenant_id)).until(completion);
+        self.queue_insert(tenant_id, upload, completion);
+    }
+
+    fn queue_insert(self: &Arc<Self>, tenant_id: String, upload: Upload, completion: Completion<Inserted>) {
         let store = Arc::clone(self);
-        self.commits.spawn(owner, move || match store.check() {
+        self.commits.spawn(Owner::of(&tenant_id), move || match store.check() {
             Ok(()) => store.upload(&tenant_id, upload, completion),
             Err(refused) => completion(Err(refused)),
         });
@@ -50,9 +54,9 @@ impl Store {
     /// side.
     pub fn begin_inserts(self: &Arc<Self>, uploads: Vec<Arrival>) {
         let mut groups: Vec<(Owner, Vec<Arrival>)> = Vec::new();
-        for upload in uploads {
+        for mut upload in uploads {
             let owner = Owner::of(&upload.tenant_id);
-            company::came(owner);
+            upload.completion = TENANTS.request(owner).until(upload.completion);
             match groups.iter_mut().find(|group| group.0 == owner) {
                 Some(group) => group.1.push(upload),
                 None => groups.push((owner, vec![upload])),
@@ -77,7 +81,7 @@ impl Store {
                     }
                 }
                 // To open or to make it takes longer than the others should wait.
-                Ok(None) => self.begin_insert(tenant_id, upload, completion),
+                Ok(None) => self.queue_insert(tenant_id, upload, completion),
                 Err(refused) => completion(Err(refused)),
             }
         }
