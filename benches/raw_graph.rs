@@ -2,7 +2,8 @@
 //! the memory of codes and graph.
 //!
 //! `cargo bench -p ingot-engine --bench raw_graph -- build <rows> <queries> <truth> <dimension>`: files of float32
-//! rows and queries, and of u32 row numbers, ten a query. Prints seconds and recall@10 at the default `ef`.
+//! rows and queries, and of u32 row numbers, ten a query. Prints seconds and recall@10 at the default `ef`: with two
+//! threads that take the next row in turn, and with the rows handed out as the store's index workers get them.
 //! `-- memory <rows> <dimension> cosine|ip|l2`: prints bytes of anonymous memory a row.
 
 use std::path::Path;
@@ -43,16 +44,24 @@ fn build(rows: &str, queries: &str, truth: &str, columns: usize) -> Result<(), F
     let codes_of: Vec<i8> = bytes_of(&codes)?.into_iter().map(|byte| byte as i8).collect();
     let width = codes.row_bytes();
 
-    let index = usearch::Index::new(&usearch::IndexOptions {
-        dimensions: columns,
-        metric: usearch::MetricKind::Cos,
-        quantization: usearch::ScalarKind::I8,
-        connectivity: GRAPH_CONNECTIVITY,
-        expansion_add: GRAPH_EXPANSION_ADD,
-        expansion_search: 1,
-        multi: false,
-    })?;
-    index.reserve_capacity_and_threads(count, THREADS)?;
+    let empty = || -> Result<usearch::Index, Failure> {
+        let index = usearch::Index::new(&usearch::IndexOptions {
+            dimensions: columns,
+            metric: usearch::MetricKind::Cos,
+            quantization: usearch::ScalarKind::I8,
+            connectivity: GRAPH_CONNECTIVITY,
+            expansion_add: GRAPH_EXPANSION_ADD,
+            expansion_search: 1,
+            multi: false,
+        })?;
+        index.reserve_capacity_and_threads(count, THREADS)?;
+        Ok(index)
+    };
+    let add = |index: &usearch::Index, slot: usize| {
+        let code = &codes_of[slot * width..slot * width + columns];
+        index.add(slot as u64, code).unwrap_or_else(|e| panic!("{e}"));
+    };
+    let index = empty()?;
     let next = AtomicUsize::new(0);
     let started = Instant::now();
     std::thread::scope(|scope| {
@@ -61,28 +70,49 @@ fn build(rows: &str, queries: &str, truth: &str, columns: usize) -> Result<(), F
                 while let slot = next.fetch_add(1, Ordering::Relaxed)
                     && slot < count
                 {
-                    let code = &codes_of[slot * width..slot * width + columns];
-                    index.add(slot as u64, code).unwrap_or_else(|e| panic!("{e}"));
+                    add(&index, slot);
                 }
             });
         }
     });
     let seconds = started.elapsed().as_secs_f64();
-    let mut found = 0;
-    for (query, truth) in queries.chunks_exact(columns).zip(truth.chunks_exact(10)) {
-        let code = bytes_of(&*coded(query, columns, Metric::Cosine)?)?;
-        let code: Vec<i8> = code.into_iter().map(|byte| byte as i8).collect();
-        let keys = index.search(&code[..columns], DEFAULT_EF)?.keys;
-        let prepared = exact::prepare(Metric::Cosine, query);
-        let mut scored: Vec<(f32, u64)> = keys
-            .into_iter()
-            .take(SCORED_AGAIN)
-            .map(|key| (prepared.distance(&rows[key as usize * columns..][..columns]), key))
-            .collect();
-        scored.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        found += scored.iter().take(10).filter(|(_, key)| truth.contains(&(*key as u32))).count();
+    let in_windows = empty()?;
+    let started = Instant::now();
+    let mut slot = 0;
+    while slot < count as u32 {
+        let window = Feed::window(slot, count as u32);
+        slot = window.end;
+        let feed = Feed::new(window, THREADS);
+        std::thread::scope(|scope| {
+            for worker in 0..feed.workers() {
+                let (feed, add, index) = (&feed, &add, &in_windows);
+                scope.spawn(move || feed.part(worker).for_each(|slot| add(index, slot as usize)));
+            }
+        });
     }
-    println!("{{\"seconds\": {seconds}, \"recall\": {}}}", found as f64 / truth.len() as f64);
+    let seconds_in_windows = started.elapsed().as_secs_f64();
+    let recall = |index: &usearch::Index| -> Result<f64, Failure> {
+        let mut found = 0;
+        for (query, truth) in queries.chunks_exact(columns).zip(truth.chunks_exact(10)) {
+            let code = bytes_of(&*coded(query, columns, Metric::Cosine)?)?;
+            let code: Vec<i8> = code.into_iter().map(|byte| byte as i8).collect();
+            let keys = index.search(&code[..columns], DEFAULT_EF)?.keys;
+            let prepared = exact::prepare(Metric::Cosine, query);
+            let mut scored: Vec<(f32, u64)> = keys
+                .into_iter()
+                .take(SCORED_AGAIN)
+                .map(|key| (prepared.distance(&rows[key as usize * columns..][..columns]), key))
+                .collect();
+            scored.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            found += scored.iter().take(10).filter(|(_, key)| truth.contains(&(*key as u32))).count();
+        }
+        Ok(found as f64 / truth.len() as f64)
+    };
+    println!(
+        r#"{{"seconds": {seconds}, "recall": {}, "in_windows": {{"seconds": {seconds_in_windows}, "recall": {}}}}}"#,
+        recall(&index)?,
+        recall(&in_windows)?
+    );
     Ok(())
 }
 

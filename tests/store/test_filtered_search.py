@@ -207,3 +207,25 @@ def test_deletes_by_filter_and_uploads_at_once_account_for_every_row(data: Path,
         names = store.get("t", limit=10_000, with_embeddings=False).chunk_ids
     with ingot.open(data) as store:
         assert store.get("t", limit=10_000, with_embeddings=False).chunk_ids == names
+
+
+@pytest.mark.parametrize("a_source", [1, 2, 3])
+def test_rows_between_those_that_pass_are_not_found(data: Path, a_source: int) -> None:
+    generator = np.random.default_rng(a_source)
+    rows = generator.standard_normal((1500 * a_source, 16)).astype(np.float32)
+    odd = generator.integers(0, 2, 1500)
+    with ingot.open(data) as store:
+        for source in range(1500):
+            of_source = rows[source * a_source : (source + 1) * a_source]
+            store.insert("t", of_source, file_id=f"s{source}", document_metadata={"odd": int(odd[source])})
+        assert store.wait_indexed("t")
+        passing = np.flatnonzero(np.repeat(odd, a_source))
+        units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        for query in rows[:20]:
+            hits = store.search("t", query, filter='metadata["odd"] == 1')
+            nearest = passing[np.argsort(-(units[passing] @ query), kind="stable")[:10]]
+            found = [
+                int(s[1:]) * a_source + int(c.rsplit("_", 1)[1])
+                for s, c in zip(hits.source_ids, hits.chunk_ids, strict=True)
+            ]
+            assert found == nearest.tolist()

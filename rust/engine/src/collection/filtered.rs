@@ -15,7 +15,8 @@ use crate::limits::DEFAULT_EF;
 
 /// Nodes that a search of the graph visits for each candidate kept, about, when all pass.
 const VISITS_A_CANDIDATE: u64 = 16;
-/// What a visit costs, in codes scanned.
+/// What a visit costs, in codes scanned (`benches/filters.py`: 9 with 40,000 rows; more where codes are far from the
+/// processor).
 const CODES_A_VISIT: u64 = 12;
 /// Of what passes elsewhere, the share that has to pass near a query for the graph to be trusted.
 const LEAST_SHARE: f64 = 0.8;
@@ -70,10 +71,14 @@ impl Search {
     /// the more have to be visited to find as many, and the less there is to scan.
     fn visits(&self, selection: &Selection) -> Option<u64> {
         let ef = self.options.ef.unwrap_or(DEFAULT_EF).max(self.count) as u64;
-        let passing = selection.estimate().max(1);
-        let visits = (VISITS_A_CANDIDATE * ef).saturating_mul(self.view.born.into()) / passing;
+        let born = u64::from(self.view.born.max(1));
+        let passing = selection.estimate().clamp(1, born);
+        let visits = (VISITS_A_CANDIDATE * ef).saturating_mul(born) / passing;
+        // What passes, and the gaps that are measured along, were it spread evenly.
+        let runs = self.view.generation.spans.len() as u64 * passing / born * (born - passing) / born;
+        let scanned = born.min(passing + runs * u64::from(LONGEST_GAP));
         // Where what passes is not near the query, many more are needed. The scan costs less than to go on then.
-        (visits * CODES_A_VISIT < passing).then_some(2 * visits)
+        (visits * CODES_A_VISIT < scanned).then_some(2 * visits)
     }
 
     /// Slots from the graph; `None` when it cannot be searched just now, not in so many `visits`, or not well.
@@ -122,8 +127,7 @@ impl Search {
             for near in runs.chunk_by(|run, next| next.start - run.end <= LONGEST_GAP) {
                 let (start, end) = (near[0].start, near[near.len() - 1].end);
                 if end - start >= SHORTEST_RUN {
-                    let wanted =
-                        |slot| search.view.visible(slot) && (near.len() == 1 || passes.has(slot));
+                    let wanted = |slot| search.view.visible(slot) && (near.len() == 1 || passes.has(slot));
                     codes.scan_for(&queries, start..end, wanted, tops);
                     continue;
                 }
