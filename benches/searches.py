@@ -22,7 +22,7 @@ from benches.figure import Figure
 from benches.vectors import REAL, Vectors, load
 
 # As in `rust/engine/src/limits.rs`.
-DEFAULT_EF = 128
+DEFAULT_EF = 144
 BATCH = 2000
 # A round of it builds a graph.
 INGEST_ROUNDS = 2

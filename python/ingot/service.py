@@ -104,6 +104,9 @@ class Service:
         self.queries = 0
         #: When a search last began while other work was in progress.
         self._crowded = 0.0
+        #: The connection that the last search came over, and when.
+        self._connection: int | None = None
+        self._asked = 0.0
 
     async def open(self, path: Path, options: dict[str, Any]) -> None:
         """Opens the directory; until then every call is refused with `Starting`."""
@@ -246,9 +249,22 @@ class Service:
             return True
         return self._turns.is_quiet(tenant_id) and self._share.is_left
 
-    async def search_json(self, search: Search, queries: Rows, *, batch: bool) -> tuple[list[bytes], int]:
+    def _note_connection(self, connection: int | None) -> None:
+        """Searches that end where they stand are never in progress together: who sends them over several connections
+        is known by these, or all of them would be done by one thread."""
+        now = self._loop.time()
+        if connection != self._connection:
+            if now - self._asked < _ALONE_SECONDS:
+                self._crowded = now
+            self._connection = connection
+        self._asked = now
+
+    async def search_json(
+        self, search: Search, queries: Rows, *, batch: bool, connection: int | None = None
+    ) -> tuple[list[bytes], int]:
         """What a search is answered, in parts, and how many rows that shows; of a `batch`, the list of the lists.
-        Raises when it is too long."""
+        Raises when it is too long. `connection` is the same number for requests that came over the same one."""
+        self._note_connection(connection)
         self.queries += queries.shape[0]
         answer: tuple[list[bytes], int] | None = await self._call(
             self._begin_search,

@@ -22,9 +22,10 @@ def rows(service: Service, array: np.ndarray) -> Rows:
     return read
 
 
-def search(service: Service, tenant: str, **others: Any) -> Coroutine[Any, Any, Any]:
+def search(service: Service, tenant: str, connection: int = 1, **others: Any) -> Coroutine[Any, Any, Any]:
     asked = Search(tenant, None, 10, None, False, None, "none", None)._replace(**others)
-    return service.search_json(asked, rows(service, np.ones(8, np.float32)), batch=False)
+    query = rows(service, np.ones(8, np.float32))
+    return service.search_json(asked, query, batch=False, connection=connection)
 
 
 def ends_at_once(coroutine: Coroutine[Any, Any, Any]) -> bool:
@@ -67,6 +68,23 @@ def test_a_client_that_is_alone_does_not_change_threads(tmp_path: Path) -> None:
             if at_once:
                 return
         raise AssertionError("never")
+
+    asyncio.run(_served(tmp_path, "a", ask))
+
+
+def test_searches_over_several_connections_change_threads(tmp_path: Path) -> None:
+    async def ask(service: Service) -> None:
+        loop, compared = asyncio.get_running_loop(), 0
+        for number in range(TRIES):
+            # One after the other, so that no two are ever in progress together.
+            begun = loop.time()
+            await search(service, "a", connection=number)
+            at_once = ends_at_once(search(service, "a", connection=-1))
+            # What is longer ago than a hundredth of a second does not count.
+            if loop.time() - begun < 0.009:
+                assert not at_once
+                compared += 1
+        assert compared
 
     asyncio.run(_served(tmp_path, "a", ask))
 

@@ -91,7 +91,9 @@ class Routes:
             search = checks.check_search(request)
             if batch:
                 checks.check_batch(search, queries.shape)
-            parts, x.rows = await self._service.search_json(search, queries, batch=batch)
+            parts, x.rows = await self._service.search_json(
+                search, queries, batch=batch, connection=id(x.request.transport)
+            )
         return answers.parts_response(parts, x.request_id)
 
     async def get(self, x: Exchange) -> web.StreamResponse:

@@ -159,7 +159,7 @@ fn the_crowd_and_its_helpers_let_others_run_first() {
     entered.wait();
     let other = told.clone();
     pool.spawn(Owner::of("b"), move || other.send(policy()).unwrap());
-    assert_eq!(all.recv(), Ok(libc::SCHED_OTHER));
+    let ordinary = all.recv();
     let shared = Arc::clone(&pool);
     let both = Arc::new(Barrier::new(2));
     let _asking = ["a", "a", "b"].map(|name| TENANTS.request(Owner::of(name)));
@@ -172,8 +172,29 @@ fn the_crowd_and_its_helpers_let_others_run_first() {
         });
         assert_eq!(went, Ok(()));
     });
-    assert_eq!([all.recv(), all.recv()], [Ok(libc::SCHED_IDLE); 2]);
+    let crowd = [all.recv(), all.recv()];
     leave.wait();
+    assert_eq!((ordinary, crowd), (Ok(libc::SCHED_OTHER), [Ok(libc::SCHED_IDLE); 2]));
+}
+
+#[test]
+fn what_waits_already_steps_aside_when_a_quiet_one_asks() {
+    let pool = Pool::with_crowd("test", 1, &TENANTS).unwrap();
+    let (entered, free) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (held, leave) = (Arc::clone(&entered), Arc::clone(&free));
+    pool.spawn(Owner::of("loud"), move || {
+        held.wait();
+        leave.wait();
+    });
+    entered.wait();
+    let (told, all) = mpsc::channel();
+    for _ in 0..3 {
+        let told = told.clone();
+        pool.spawn(Owner::of("loud"), move || told.send(policy()).unwrap());
+    }
+    let _asking = ["loud", "loud", "quiet"].map(|name| TENANTS.request(Owner::of(name)));
+    free.wait();
+    assert!(all.iter().take(3).eq([libc::SCHED_IDLE; 3]));
 }
 
 #[test]
