@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ingot_engine::body;
 use ingot_engine::error::{Error, Result};
-use ingot_engine::pool::company::{KEYS, Request};
+use ingot_engine::pool::company::{Company, Request};
 use ingot_engine::pool::{Owner, Pool};
 use ingot_engine::sync::Mutex;
 use ingot_engine::vector;
@@ -217,25 +217,27 @@ impl Inbox {
     }
 }
 
-/// Makes sure that a job works on the inbox. The pool is made on first use, and again after a fork.
-fn wake(shared: &Arc<Mutex<Inbox>>) -> io::Result<()> {
+/// The pool that parses, made on first use, and again after a fork.
+fn pool() -> io::Result<Arc<Pool>> {
     static POOL: Mutex<Option<(u32, Arc<Pool>)>> = Mutex::new(None);
+    let mut current = POOL.lock();
+    if let Some((pid, pool)) = &*current
+        && *pid == process::id()
+    {
+        return Ok(Arc::clone(pool));
+    }
+    let pool = Arc::new(Pool::with_crowd("ingot-body", THREADS, Arc::new(Company::new()))?);
+    // A parent's pool has no threads here: joining them would wait for ever.
+    mem::forget(current.replace((process::id(), Arc::clone(&pool))));
+    Ok(pool)
+}
+
+/// Makes sure that a job works on the inbox.
+fn wake(shared: &Arc<Mutex<Inbox>>) -> io::Result<()> {
     if mem::replace(&mut shared.lock().running, true) {
         return Ok(());
     }
-    let made = || -> io::Result<Arc<Pool>> {
-        let mut current = POOL.lock();
-        if let Some((pid, pool)) = &*current
-            && *pid == process::id()
-        {
-            return Ok(Arc::clone(pool));
-        }
-        let pool = Arc::new(Pool::with_crowd("ingot-body", THREADS, &KEYS)?);
-        // A parent's pool has no threads here: joining them would wait for ever.
-        mem::forget(current.replace((process::id(), Arc::clone(&pool))));
-        Ok(pool)
-    };
-    match made() {
+    match pool() {
         Ok(pool) => {
             turn_later(pool, Arc::clone(shared));
             Ok(())
@@ -376,11 +378,12 @@ impl BodyReader {
     }
 
     /// Whose turns this is parsed in: bodies of one owner take those of one.
-    fn belongs_to(&self, owner: &str) {
+    fn belongs_to(&self, owner: &str) -> PyResult<()> {
         let owner = Owner::of(owner);
+        let request = pool()?.company().map(|company| company.request(owner));
         let mut inbox = self.shared.lock();
-        inbox.owner = owner;
-        inbox.request = Some(KEYS.request(owner));
+        (inbox.owner, inbox.request) = (owner, request);
+        Ok(())
     }
 
     /// Hands a chunk over and returns at once with the bytes not parsed yet.

@@ -1,7 +1,7 @@
 //! Who asks at present, and who of them for much: a crowd lets the others go first.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Owner;
@@ -13,38 +13,48 @@ const OF_LATE: Duration = Duration::from_secs(1);
 /// Owners after whom those that nothing is known of any more are forgotten.
 const MOST_REMEMBERED: usize = 1024;
 
-/// Those whose requests search and write. Of this process: whatever threads serve them, they share its processors.
-pub static TENANTS: Company = Company::new();
-
-/// Those whose bodies are read.
-pub static KEYS: Company = Company::new();
-
-/// Owners that share threads.
-pub struct Company(LazyLock<Mutex<Owners>>);
+/// Owners that share threads. One for whatever shares them, not one for the process: a lock that some thread holds when
+/// the process forks is held for ever in the child.
+pub struct Company {
+    owners: Mutex<Owners>,
+    start: Instant,
+}
 
 impl Company {
-    const fn new() -> Self {
-        Self(LazyLock::new(Mutex::default))
+    /// Nobody asks.
+    pub fn new() -> Self {
+        Self { owners: Mutex::default(), start: Instant::now() }
     }
 
     /// A request of `owner` has come.
-    pub fn request(&'static self, owner: Owner) -> Request {
+    pub fn request(self: &Arc<Self>, owner: Owner) -> Request {
         if owner != Owner::NOBODY {
-            self.0.lock().came(owner, now());
+            self.owners.lock().came(owner, self.now());
         }
-        Request { company: self, owner }
+        Request { company: Arc::clone(self), owner }
+    }
+
+    /// Nanoseconds since the beginning.
+    fn now(&self) -> u64 {
+        nanoseconds(self.start.elapsed())
     }
 
     /// Whether `owner` is to let others go first.
     pub(super) fn is_crowding(&self, owner: Owner) -> bool {
-        owner != Owner::NOBODY && self.0.lock().is_crowding(owner, now())
+        owner != Owner::NOBODY && self.owners.lock().is_crowding(owner, self.now())
+    }
+}
+
+impl Default for Company {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 /// A request in progress, until it is dropped.
 #[must_use]
 pub struct Request {
-    company: &'static Company,
+    company: Arc<Company>,
     owner: Owner,
 }
 
@@ -61,15 +71,9 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.owner != Owner::NOBODY {
-            self.company.0.lock().ended(self.owner, now());
+            self.company.owners.lock().ended(self.owner, self.company.now());
         }
     }
-}
-
-/// Nanoseconds since the first question.
-fn now() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    nanoseconds(START.elapsed())
 }
 
 fn nanoseconds(time: Duration) -> u64 {

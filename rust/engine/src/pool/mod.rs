@@ -33,8 +33,6 @@ thread_local! {
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    /// Whose crowds are kept apart.
-    company: Option<&'static Company>,
     process: u32,
 }
 
@@ -45,6 +43,8 @@ struct Shared {
     neglected: Condvar,
     /// A job of the crowd arrived.
     crowded: Condvar,
+    /// Whose crowds are kept apart.
+    company: Option<Arc<Company>>,
 }
 
 impl Pool {
@@ -63,11 +63,11 @@ impl Pool {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn with_crowd(name: &str, threads: usize, company: &'static Company) -> io::Result<Self> {
+    pub fn with_crowd(name: &str, threads: usize, company: Arc<Company>) -> io::Result<Self> {
         Self::start(name, threads, Some(company))
     }
 
-    fn start(name: &str, threads: usize, company: Option<&'static Company>) -> io::Result<Self> {
+    fn start(name: &str, threads: usize, company: Option<Arc<Company>>) -> io::Result<Self> {
         // One of them that is owed time keeps a processor until the next tick, whoever wakes: the fewer, the better.
         let crowd = if company.is_some() { threads.div_ceil(2) } else { 0 };
         let shared = Arc::new(Shared {
@@ -75,20 +75,26 @@ impl Pool {
             arrived: Condvar::new(),
             neglected: Condvar::new(),
             crowded: Condvar::new(),
+            company,
         });
-        let mut pool = Self { shared, threads: Vec::new(), company, process: std::process::id() };
+        let mut pool = Self { shared, threads: Vec::new(), process: std::process::id() };
         let ordinary = std::iter::repeat_n(Role::Ordinary, threads);
         for role in ordinary.chain([Role::Reserve]).chain(std::iter::repeat_n(Role::Crowd, crowd)) {
             let shared = Arc::clone(&pool.shared);
-            let run = move || shared.run(role, company);
+            let run = move || shared.run(role);
             pool.threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(run)?);
         }
         Ok(pool)
     }
 
+    /// Who shares it, if crowds are kept apart.
+    pub fn company(&self) -> Option<&Arc<Company>> {
+        self.shared.company.as_ref()
+    }
+
     /// Queues `job` behind those of its owner.
     pub fn spawn(&self, owner: Owner, job: impl FnOnce() + Send + 'static) {
-        let crowding = self.company.is_some_and(|company| company.is_crowding(owner));
+        let crowding = self.shared.company.as_ref().is_some_and(|company| company.is_crowding(owner));
         let mut queue = self.shared.queue.lock();
         if crowding {
             queue.crowd.push(owner, Box::new(job));
@@ -154,20 +160,20 @@ impl Pool {
 }
 
 impl Shared {
-    fn run(&self, role: Role, company: Option<&Company>) {
+    fn run(&self, role: Role) {
         if role == Role::Crowd {
             thread_unsafe::let_others_run_first();
             YIELDS.set(true);
         }
         let mut done = None;
-        while let Some((owner, job)) = self.next(done, role, company) {
+        while let Some((owner, job)) = self.next(done, role) {
             // The panic hook has already reported it; whoever waits for the job sees it dropped.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
             done = Some(owner);
         }
     }
 
-    fn next(&self, done: Option<Owner>, role: Role, company: Option<&Company>) -> Option<(Owner, Job)> {
+    fn next(&self, done: Option<Owner>, role: Role) -> Option<(Owner, Job)> {
         let signal = match role {
             Role::Ordinary => &self.arrived,
             Role::Reserve => &self.neglected,
@@ -178,7 +184,7 @@ impl Shared {
             queue.done(owner, role);
         }
         loop {
-            if let Some(company) = company
+            if let Some(company) = &self.company
                 && role != Role::Crowd
             {
                 let moved = queue.step_aside(|owner| company.is_crowding(owner));

@@ -2,7 +2,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, mpsc};
 
-use super::company::TENANTS;
 use super::*;
 
 fn idle(threads: usize) -> Pool {
@@ -148,7 +147,8 @@ fn policy() -> i32 {
 
 #[test]
 fn the_crowd_and_its_helpers_let_others_run_first() {
-    let pool = Arc::new(Pool::with_crowd("test", 4, &TENANTS).unwrap());
+    let company = Arc::new(Company::new());
+    let pool = Arc::new(Pool::with_crowd("test", 4, Arc::clone(&company)).unwrap());
     let (told, all) = mpsc::channel();
     let (entered, leave) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let (held, free) = (Arc::clone(&entered), Arc::clone(&leave));
@@ -162,7 +162,7 @@ fn the_crowd_and_its_helpers_let_others_run_first() {
     let ordinary = all.recv();
     let shared = Arc::clone(&pool);
     let both = Arc::new(Barrier::new(2));
-    let _asking = ["a", "a", "b"].map(|name| TENANTS.request(Owner::of(name)));
+    let _asking = ["a", "a", "b"].map(|name| company.request(Owner::of(name)));
     pool.spawn(Owner::of("a"), move || {
         let went = shared.share(2, GO_ON, move |pieces| {
             if pieces.next().is_some() {
@@ -179,7 +179,8 @@ fn the_crowd_and_its_helpers_let_others_run_first() {
 
 #[test]
 fn what_waits_already_steps_aside_when_a_quiet_one_asks() {
-    let pool = Pool::with_crowd("test", 1, &TENANTS).unwrap();
+    let company = Arc::new(Company::new());
+    let pool = Pool::with_crowd("test", 1, Arc::clone(&company)).unwrap();
     let (entered, free) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let (held, leave) = (Arc::clone(&entered), Arc::clone(&free));
     pool.spawn(Owner::of("loud"), move || {
@@ -192,7 +193,7 @@ fn what_waits_already_steps_aside_when_a_quiet_one_asks() {
         let told = told.clone();
         pool.spawn(Owner::of("loud"), move || told.send(policy()).unwrap());
     }
-    let _asking = ["loud", "loud", "quiet"].map(|name| TENANTS.request(Owner::of(name)));
+    let _asking = ["loud", "loud", "quiet"].map(|name| company.request(Owner::of(name)));
     free.wait();
     assert!(all.iter().take(3).eq([libc::SCHED_IDLE; 3]));
 }

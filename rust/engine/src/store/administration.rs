@@ -7,7 +7,6 @@ use super::tenants::NEW_METRIC;
 use super::{Store, answer};
 use crate::error::{Error, Result};
 use crate::pool::Owner;
-use crate::pool::company::TENANTS;
 use crate::tenant::{Bookmark, Completion, SourceRows, Tenant, sub_tenant_name};
 use crate::vector::{Dimension, Metric};
 
@@ -63,7 +62,7 @@ impl Store {
 
     /// Runs `job`, which may write and is about the tenant whose `owner` this is, on a commit thread.
     pub fn begin_write(self: &Arc<Self>, owner: Owner, job: impl FnOnce(&Arc<Self>) + Send + 'static) {
-        let request = TENANTS.request(owner);
+        let request = self.company.request(owner);
         let store = Arc::clone(self);
         self.commits.spawn(owner, move || {
             let _request = request;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{Search, Store};
 use crate::error::{Error, Result};
 use crate::pool::Owner;
-use crate::pool::company::TENANTS;
 use crate::tenant::{Completion, Hits, sub_tenant_name};
 use crate::vector::Rows;
 
@@ -35,7 +34,7 @@ impl Store {
     ) -> bool {
         let here = here && self.is_brisk(&batch);
         let owner = Owner::of(&batch.tenant_id);
-        let request = TENANTS.request(owner);
+        let request = self.company.request(owner);
         let store = Arc::clone(self);
         let job = move || {
             let _request = request;

@@ -25,7 +25,7 @@ use crate::indexer::Indexer;
 use crate::inverted::Memory;
 use crate::limits::{FILTER_MEMORY, GRAPH_FROM_ROWS, MAX_LIMIT};
 use crate::log::Sizes;
-use crate::pool::company::TENANTS;
+use crate::pool::company::Company;
 use crate::pool::{Owner, Pool};
 use crate::storage::{DirectoryLock, Disk, Storage, descriptor_limit};
 use crate::sync::{Mutex, RwLock};
@@ -110,6 +110,8 @@ pub struct Store {
     indexer: Arc<Indexer>,
     commits: Pool,
     searches: Arc<Pool>,
+    /// The tenants that requests are about.
+    company: Arc<Company>,
     /// Groups written since the store was opened.
     groups: Arc<AtomicU64>,
     closed: AtomicBool,
@@ -149,8 +151,9 @@ impl Store {
         let directory = Directory::prepare(Arc::clone(&storage), path)?;
         let indexer = Arc::new(Indexer::new(options.index_threads)?);
         let failed = |cause| Error::storage("starting threads", &cause);
-        let searches =
-            Arc::new(Pool::with_crowd("ingot-search", options.search_threads, &TENANTS).map_err(failed)?);
+        let company = Arc::new(Company::new());
+        let searches = Pool::with_crowd("ingot-search", options.search_threads, Arc::clone(&company));
+        let searches = Arc::new(searches.map_err(failed)?);
         let groups = Arc::default();
         let surroundings = Surroundings {
             storage,
@@ -169,6 +172,7 @@ impl Store {
             indexer,
             commits: Pool::new("ingot-commit", options.commit_threads).map_err(failed)?,
             searches,
+            company,
             groups,
             closed: AtomicBool::new(false),
             writing: RwLock::new(()),
@@ -241,7 +245,7 @@ impl Store {
             _ => None,
         };
         let owner = Owner::of(&tenant_id);
-        let completion = TENANTS.request(owner).until(completion);
+        let completion = self.company.request(owner).until(completion);
         let store = Arc::clone(self);
         let remove = move || match store.check() {
             Ok(()) => store.remove(&tenant_id, sub_tenant.as_deref(), &selector, completion),
@@ -336,7 +340,7 @@ impl Store {
 
     /// Runs `job`, which is about the tenant whose `owner` this is, on a search thread.
     pub fn begin_read(self: &Arc<Self>, owner: Owner, job: impl FnOnce(&Self) + Send + 'static) {
-        let request = TENANTS.request(owner);
+        let request = self.company.request(owner);
         let store = Arc::clone(self);
         self.searches.spawn(owner, move || {
             let _request = request;

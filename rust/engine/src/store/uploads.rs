@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{Store, answer, tenants};
 use crate::error::{Error, Result};
 use crate::pool::Owner;
-use crate::pool::company::TENANTS;
 use crate::tenant::{Completion, Inserted, Tenant, Upload};
 
 /// An upload that came over some connection, and who is told.
@@ -38,7 +37,7 @@ impl Store {
         upload: Upload,
         completion: Completion<Inserted>,
     ) {
-        let completion = TENANTS.request(Owner::of(&tenant_id)).until(completion);
+        let completion = self.company.request(Owner::of(&tenant_id)).until(completion);
         self.queue_insert(tenant_id, upload, completion);
     }
 
@@ -56,7 +55,7 @@ impl Store {
         let mut groups: Vec<(Owner, Vec<Arrival>)> = Vec::new();
         for mut upload in uploads {
             let owner = Owner::of(&upload.tenant_id);
-            upload.completion = TENANTS.request(owner).until(upload.completion);
+            upload.completion = self.company.request(owner).until(upload.completion);
             match groups.iter_mut().find(|group| group.0 == owner) {
                 Some(group) => group.1.push(upload),
                 None => groups.push((owner, vec![upload])),
