@@ -146,12 +146,18 @@ fn delete(scene: &Scene, filter: &str) -> mpsc::Receiver<Result<Deleted>> {
     receiver
 }
 
-#[test]
-fn a_delete_by_filter_is_decided_against_what_is_in_flight() {
+/// A scene in which deletes are queued in the order they come: what their filters need is there. Otherwise a search
+/// thread would make it first, and who comes later would go ahead.
+fn prepared() -> Scene {
     let scene = Scene::new();
-    // Deletes are queued at once when what their filters need is there.
     let needs = Selector::Filter(Filter::parse(r#"exists metadata["k"] and source_id == "x""#).unwrap());
     assert_eq!(scene.store.get("t", None, Some(&needs), 1).unwrap().0.len(), 0);
+    scene
+}
+
+#[test]
+fn a_delete_by_filter_is_decided_against_what_is_in_flight() {
+    let scene = prepared();
     scene.begin(tagged("a", 1));
     scene.begin(tagged("b", 2));
     scene.all_are_queued();
@@ -204,7 +210,7 @@ fn chunks(source_id: &str, ids: &[&str], tag: Option<u32>) -> Upload {
 
 #[test]
 fn a_delete_by_filter_goes_by_the_metadata_and_ids_that_are_in_flight() {
-    let scene = Scene::new();
+    let scene = prepared();
     // The applied row of `first` gets the metadata of a chunk that joins it; `held` is taken over in part.
     scene.begin(chunks("first", &["x", "y"], Some(1)));
     scene.begin(chunks("other", &["held_0", "z"], Some(2)));
@@ -233,7 +239,7 @@ fn a_delete_by_filter_goes_by_the_metadata_and_ids_that_are_in_flight() {
 
 #[test]
 fn a_delete_by_filter_that_fails_leaves_nothing_behind() {
-    let scene = Scene::new();
+    let scene = prepared();
     let outcome = delete(&scene, r#"source_id like "%""#);
     scene
         .disk
