@@ -4,6 +4,7 @@ The bound is 3 x. `python -m benches fairness`. The flood's own processes run wh
 (`SCHED_IDLE`): a tenant brings its own machine.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -27,8 +28,11 @@ QUIET_ROWS = 2_000
 # Without a graph every search scans.
 LOUD_ROWS = 9_900
 ASKED = 10_000
-# Connections of the flood: single searches, batches of 64, uploads of one row, uploads of 500.
-SEARCHING, BATCHES, ADDING, FILLING = 16, 4, 16, 2
+# Connections of a flood: single searches, batches of 64, uploads of one row, uploads of 500.
+FLOODS = {
+    "one that sends all it can": {"singles": 16, "batches": 4, "rows": 16, "files": 2},
+    "one searcher and one uploader": {"singles": 1, "files": 1},
+}
 
 BOUND = 3.0
 
@@ -40,35 +44,35 @@ def measure(bench: Bench) -> list[Figure]:
         "search": (SEARCH, query_bodies("quiet", vectors.queries)),
         "upload": (INSERT, _rows("quiet", vectors)),
     }
-    samples: dict[str, dict[str, list[float]]] = {
-        name: {"alone, p99 ms": [], "beside, p99 ms": []} for name in probes
+    samples: dict[tuple[str, str], dict[str, list[float]]] = {
+        (name, flood): {"alone, p99 ms": [], "beside, p99 ms": []} for flood in FLOODS for name in probes
     }
     files = {}
     for name, (_, lines) in probes.items():
         files[name] = bench.folder / f"quiet-{name}.jsonl"
         files[name].write_text("\n".join(lines))
-    for number in range(bench.rounds):
+    for number, (place, flood) in itertools.product(range(bench.rounds), enumerate(FLOODS)):
         # What a flood leaves to be done, in the index and on the disk, is no part of being alone.
-        with ours(bench.folder / f"data-{number}") as ingot:
+        with ours(bench.folder / f"data-{number}-{place}") as ingot:
             fill(ingot, "quiet", vectors.rows[:QUIET_ROWS])
             fill(ingot, "loud", vectors.rows)
             for name, (path, _) in probes.items():
-                samples[name]["alone, p99 ms"].append(_p99(ingot, path, files[name]))
-            with _flood(bench, ingot, vectors):
+                samples[name, flood]["alone, p99 ms"].append(_p99(ingot, path, files[name]))
+            with _flood(bench, ingot, vectors, FLOODS[flood]):
                 for name, (path, _) in probes.items():
-                    samples[name]["beside, p99 ms"].append(_p99(ingot, path, files[name]))
+                    samples[name, flood]["beside, p99 ms"].append(_p99(ingot, path, files[name]))
         bench.say(f"round {number + 1} of {bench.rounds} done")
     return [
         Figure(
             "",
-            f"{name} of a quiet tenant beside one that sends all it can: p99 against alone",
+            f"{name} of a quiet tenant beside {flood}: p99 against alone",
             float(np.median(of["beside, p99 ms"]) / np.median(of["alone, p99 ms"])),
             "x",
             "lower",
             BOUND,
             of,
         )
-        for name, of in samples.items()
+        for (name, flood), of in samples.items()
     ]
 
 
@@ -106,17 +110,18 @@ def _until_at_work(ingot: Contestant) -> None:
 
 
 @contextmanager
-def _flood(bench: Bench, ingot: Contestant, vectors: Vectors) -> Iterator[None]:
+def _flood(bench: Bench, ingot: Contestant, vectors: Vectors, connections: dict[str, int]) -> Iterator[None]:
     """Requests of the tenant `loud` until the end of the context."""
     kinds = {
-        "singles": (SEARCH, query_bodies("loud", vectors.queries), SEARCHING),
-        "batches": (SEARCH, batch_bodies("loud", vectors.queries), BATCHES),
-        "rows": (INSERT, _rows("loud", vectors), ADDING),
-        "files": (INSERT, [_upload("loud", vectors.rows[:500])], FILLING),
+        "singles": (SEARCH, query_bodies("loud", vectors.queries)),
+        "batches": (SEARCH, batch_bodies("loud", vectors.queries)),
+        "rows": (INSERT, _rows("loud", vectors)),
+        "files": (INSERT, [_upload("loud", vectors.rows[:500])]),
     }
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for name, (path, lines, clients) in kinds.items():
+        for name, clients in connections.items():
+            path, lines = kinds[name]
             file = bench.folder / f"loud-{name}.jsonl"
             file.write_text("\n".join(lines))
             command = [

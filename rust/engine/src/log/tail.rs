@@ -21,7 +21,7 @@ pub enum AppendError {
 
 /// Groups up to this long write zeros behind them where nothing was written yet. A file system converts space that is
 /// allocated but not written in its journal, at the sync; overwriting zeros, a sync waits for the bytes alone.
-const SHORT: u64 = 16 << 10;
+const SHORT: u64 = 4 << 10;
 /// Most zeros written in one go, and never more than the segment holds: `docs/decisions/0031-short-groups-overwrite-zeros.md`.
 static ZEROS: [u8; 128 << 10] = [0; 128 << 10];
 

@@ -172,7 +172,7 @@ mod tests {
             (0..2).for_each(|_| company.came(owner, number * SECOND));
             (0..2).for_each(|_| company.ended(owner, number * SECOND));
         }
-        assert!(company.known.len() <= MOST_REMEMBERED, "of 2,000 one is left a second later");
+        assert!(company.known.len() <= MOST_REMEMBERED);
         let owner = Owner::of("one at a time");
         let before = company.known.len();
         company.came(owner, u64::MAX / 2);
