@@ -26,6 +26,7 @@ __all__ = [
     "check_filter",
     "crc32c",
     "give_back_memory",
+    "keep_memory",
     "new_file_id",
 ]
 
@@ -455,6 +456,10 @@ def check_filter(text: str) -> None:
 
 def give_back_memory() -> None:
     """Gives the system what the allocator holds free: milliseconds, with the GIL released."""
+
+def keep_memory(bytes: int) -> None:
+    """Has the allocator keep up to so many freed bytes at the end of each of its heaps, instead of giving them back to the
+    system and asking for them again. For a process of one's own; glibc only."""
 
 def new_file_id() -> str:
     """`emb_` + ULID, strictly increasing as a string within the process."""

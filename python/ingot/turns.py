@@ -58,8 +58,13 @@ class Turns:
         return turn
 
     def is_quiet(self, tenant: str) -> bool:
-        """Whether the tenant has at most one call in progress while it is served together with others."""
-        return self._in_progress.get(tenant, 0) <= 1 and self._clock() <= self._together + _OF_LATE_SECONDS
+        """Whether the tenant has had one call at a time of late, and is served together with others."""
+        now = self._clock()
+        return (
+            self._in_progress.get(tenant, 0) <= 1
+            and now <= self._together + _OF_LATE_SECONDS
+            and not self._is_loud(tenant, now)
+        )
 
     def leave(self, tenant: str) -> None:
         """Ends a call; those of the tenant that wait follow."""

@@ -25,7 +25,7 @@ from ingot import limits
 from ingot.errors import HeadersTooLarge, IngotError, InternalError, MalformedBody, UriTooLong
 from ingot.http.watch import ConnectionWatch
 
-__all__ = ["HttpServer", "JsonResponse", "answer_as_http11", "check_framing", "forgive"]
+__all__ = ["HttpServer", "JsonResponse", "answer_as_http11", "check_framing", "forgive", "next_piece"]
 
 Refuse = Callable[[web.BaseRequest, IngotError], web.StreamResponse]
 
@@ -37,6 +37,8 @@ _TOLD_APART = 256
 _ACKNOWLEDGED = slice(120, 128)
 # A body over this waits until the client takes it.
 _UNDRAINED = 64 * 1024
+# Not worth a copy to save a call.
+_LARGE_PIECE = 64 * 1024
 
 
 def broken_http(error: BaseException | None) -> IngotError:
@@ -93,6 +95,15 @@ def check_framing(request: web.BaseRequest) -> bool:
             raise MalformedBody("the request's target and its `Host` name different servers")
     # aiohttp loses what came together with a request that asks for a protocol that it does not know.
     return not message.upgrade
+
+
+async def next_piece(content: StreamReader) -> bytes:
+    """What arrived next of a body. Several pieces are joined only when the first is small: a large one is handed on as
+    it came, without a copy."""
+    buffer = content._buffer
+    if len(buffer) < 2 or len(buffer[0]) < _LARGE_PIECE or content.exception() is not None:
+        return await content.readany()
+    return content._read_nowait_chunk(-1)
 
 
 def forgive(content: StreamReader) -> None:

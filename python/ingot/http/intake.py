@@ -18,7 +18,7 @@ from ingot.errors import (
     OverQuota,
     UnsupportedMediaType,
 )
-from ingot.http.connection import forgive
+from ingot.http.connection import forgive, next_piece
 from ingot.http.exchange import Exchange
 from ingot.http.quota import Quotas
 from ingot.service import Body, BodyFeed, Encoding, Format, Purpose, Service
@@ -306,7 +306,7 @@ async def let_continue(exchange: Exchange) -> None:
 
 async def _next(exchange: Exchange, content: StreamReader) -> bytes:
     try:
-        chunk = await content.readany()
+        chunk = await next_piece(content)
     except RequestPayloadError as error:
         raise MalformedBody(f"the body's transfer encoding is broken: {str(error).splitlines()[0]}") from None
     except (ConnectionError, RuntimeError) as error:

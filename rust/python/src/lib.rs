@@ -38,7 +38,7 @@ mod _native {
     #[pymodule_export]
     use crate::inserted::{ChunkIds, Inserted};
     #[pymodule_export]
-    use crate::memory::give_back_memory;
+    use crate::memory::{give_back_memory, keep_memory};
     #[pymodule_export]
     use crate::query::check_filter;
     #[pymodule_export]
