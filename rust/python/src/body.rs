@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ingot_engine::body;
 use ingot_engine::error::{Error, Result};
-use ingot_engine::pool::company::{Company, Request};
+use ingot_engine::pool::company::{Company, Request, give_way};
 use ingot_engine::pool::{Owner, Pool};
 use ingot_engine::sync::Mutex;
 use ingot_engine::vector;
@@ -280,6 +280,7 @@ fn turn(shared: &Mutex<Inbox>) -> bool {
                 }
             }
         };
+        give_way();
         let parsed = guarded(|| parser.step(&chunk[from..]));
         let mut inbox = shared.lock();
         let step = match parsed {

@@ -9,11 +9,14 @@ use crate::codes::Codes;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::limits::{GRAPH_CONNECTIVITY, GRAPH_EXPANSION_ADD};
+use crate::pool::company::give_way;
 
 /// Fewer rows than this have no codes: scanning their float32 takes microseconds.
 const CODES_FROM_ROWS: u32 = 1000;
 /// Rows coded in one go.
 const CODING_SHARE: u32 = 4096;
+/// So many rows are one worker's: to wake another takes longer.
+const FEW_ROWS: u32 = 16;
 
 /// How a share of background work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,7 @@ impl Collection {
             if generation.alive(slot, visible) && !held {
                 graph.add(slot)?;
             }
+            give_way();
         }
         generation.backlog.finish(&part);
         Ok(Progress::Made)
@@ -72,6 +76,7 @@ impl Collection {
             for row in rows.chunks_exact(self.dimension.get()) {
                 codes.append(row);
             }
+            give_way();
             self.shared.catalogue.check_medium(batch)?;
         }
         Ok(())
@@ -92,6 +97,15 @@ impl Collection {
             let _ = generation.graph.set(Arc::new(graph));
         }
         generation.graph.get().ok_or(Error::Closed)
+    }
+
+    /// Of `workers`, how many would find a share of background work.
+    pub fn useful_workers(&self, workers: usize) -> usize {
+        let generation = self.current.load();
+        let slots = generation.slots();
+        let few = (slots as usize) < self.shared.graph_from_rows
+            || slots.saturating_sub(generation.backlog.indexed()) <= FEW_ROWS;
+        if few && !self.rebuilding_wanted() { workers.min(1) } else { workers }
     }
 
     /// Whether every slot of `generation` has all that will be derived for it.

@@ -31,6 +31,8 @@ struct Queue {
 #[derive(Default)]
 struct State {
     collections: VecDeque<Weak<Collection>>,
+    /// Callers of [`Indexer::wait`].
+    waiting: usize,
     closed: bool,
 }
 
@@ -71,7 +73,7 @@ impl Indexer {
     ) -> Result<bool> {
         loop {
             {
-                let state = self.queue.state.lock();
+                let mut state = self.queue.state.lock();
                 if !collection.wants_work() || collection.has_failed() || state.closed {
                     return Ok(!collection.wants_work());
                 }
@@ -80,7 +82,8 @@ impl Indexer {
                     return Ok(false);
                 }
                 let until = deadline.map_or(now + BETWEEN_INTERRUPTS, |at| at.min(now + BETWEEN_INTERRUPTS));
-                drop(self.queue.progressed.wait_until(state, until));
+                state.waiting += 1;
+                self.queue.progressed.wait_until(state, until).0.waiting -= 1;
             }
             interrupt()?;
         }
@@ -109,12 +112,19 @@ impl Drop for Indexer {
 }
 
 impl Queue {
+    /// Gives the collection as many places as workers find something to do. Nobody is woken with the lock held: a worker
+    /// that is woken, or wakes, may lose its processor for long, and those who commit wait for the lock.
     fn push(&self, collection: &Arc<Collection>, workers: usize) {
-        let mut state = self.state.lock();
-        while collection.enqueue(workers) {
-            state.collections.push_back(Arc::downgrade(collection));
-            self.arrived.notify_one();
+        let useful = collection.useful_workers(workers);
+        let mut places = 0;
+        {
+            let mut state = self.state.lock();
+            while collection.enqueue(useful) {
+                state.collections.push_back(Arc::downgrade(collection));
+                places += 1;
+            }
         }
+        (0..places).for_each(|_| self.arrived.notify_one());
     }
 
     fn next(&self) -> Option<Arc<Collection>> {
@@ -140,8 +150,11 @@ impl Queue {
             if let Ok(Progress::Made) = collection.work(workers) {
                 self.push(&collection, workers);
             }
-            let _state = self.state.lock();
-            self.progressed.notify_all();
+            // Whoever saw no progress, with the lock held, waits by now.
+            let waiting = self.state.lock().waiting;
+            if waiting > 0 {
+                self.progressed.notify_all();
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Who asks at present, and who of them for much: a crowd lets the others go first.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use super::Owner;
@@ -13,35 +14,47 @@ const OF_LATE: Duration = Duration::from_secs(1);
 /// Owners after whom those that nothing is known of any more are forgotten.
 const MOST_REMEMBERED: usize = 1024;
 
+/// Until when it counts that somebody who is to be spared waiting shares this process with others: nanoseconds since its
+/// start. No lock, so that it may be asked for anywhere and survives a fork.
+static MIXED_UNTIL: AtomicU64 = AtomicU64::new(0);
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// To be called every few tens of microseconds by whoever computes for longer than that. While somebody who asks for little shares
+/// the process with others, those threads run now that became ready meanwhile: the system would let the caller go on
+/// for up to its slice, which is milliseconds.
+pub fn give_way() {
+    if now() < MIXED_UNTIL.load(Ordering::Relaxed) {
+        std::thread::yield_now();
+    }
+}
+
 /// Owners that share threads. One for whatever shares them, not one for the process: a lock that some thread holds when
 /// the process forks is held for ever in the child.
 pub struct Company {
     owners: Mutex<Owners>,
-    start: Instant,
 }
 
 impl Company {
     /// Nobody asks.
     pub fn new() -> Self {
-        Self { owners: Mutex::default(), start: Instant::now() }
+        LazyLock::force(&START);
+        Self { owners: Mutex::default() }
     }
 
     /// A request of `owner` has come.
     pub fn request(self: &Arc<Self>, owner: Owner) -> Request {
         if owner != Owner::NOBODY {
-            self.owners.lock().came(owner, self.now());
+            let now = now();
+            if self.owners.lock().came(owner, now) {
+                MIXED_UNTIL.fetch_max(now + nanoseconds(OF_LATE), Ordering::Relaxed);
+            }
         }
         Request { company: Arc::clone(self), owner }
     }
 
-    /// Nanoseconds since the beginning.
-    fn now(&self) -> u64 {
-        nanoseconds(self.start.elapsed())
-    }
-
     /// Whether `owner` is to let others go first.
     pub(super) fn is_crowding(&self, owner: Owner) -> bool {
-        owner != Owner::NOBODY && self.owners.lock().is_crowding(owner, self.now())
+        owner != Owner::NOBODY && self.owners.lock().is_crowding(owner, now())
     }
 }
 
@@ -71,9 +84,14 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.owner != Owner::NOBODY {
-            self.company.owners.lock().ended(self.owner, self.company.now());
+            self.company.owners.lock().ended(self.owner, now());
         }
     }
+}
+
+/// Nanoseconds since the process began.
+fn now() -> u64 {
+    nanoseconds(START.elapsed())
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -88,6 +106,8 @@ struct Owners {
     forget_at: usize,
     /// The last of those who came with one request at a time, and until when that counts.
     quiet: Option<(Owner, u64)>,
+    /// Who came last, and until when that counts.
+    last: Option<(Owner, u64)>,
 }
 
 #[derive(Default)]
@@ -98,7 +118,8 @@ struct Known {
 }
 
 impl Owners {
-    fn came(&mut self, owner: Owner, now: u64) {
+    /// Whether somebody who has one request at a time came right after another owner, or the other way round.
+    fn came(&mut self, owner: Owner, now: u64) -> bool {
         if self.known.len() >= self.forget_at {
             self.known.retain(|_, known| known.in_progress > 0 || now < known.crowd_until);
             self.forget_at = MOST_REMEMBERED.max(2 * self.known.len());
@@ -111,6 +132,10 @@ impl Owners {
         } else if now >= known.crowd_until {
             self.quiet = Some((owner, until));
         }
+        let followed =
+            self.last.replace((owner, until)).filter(|(last, until)| *last != owner && now < *until);
+        let is_quiet = |owner| self.quiet.is_some_and(|(quiet, until)| quiet == owner && now < until);
+        followed.is_some_and(|(last, _)| is_quiet(owner) || is_quiet(last))
     }
 
     fn ended(&mut self, owner: Owner, now: u64) {

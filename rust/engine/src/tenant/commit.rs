@@ -57,16 +57,17 @@ impl Tenant {
             more
         };
         drop(state);
+        let mut touched: Vec<u32> = Vec::new();
         if outcome.is_ok() {
-            // Only those touched: a tenant may have very many sub-tenants.
-            for draft in group.iter().filter_map(|queued| queued.draft.as_ref()) {
-                if let Some(collection) = self.collection(draft.sub_tenant) {
-                    self.notify_indexer(&collection);
-                }
-            }
+            touched.extend(group.iter().filter_map(|queued| Some(queued.draft.as_ref()?.sub_tenant)));
+            touched.dedup();
         }
         for queued in group.into_iter().chain(failed) {
             (queued.done)(outcome.clone());
+        }
+        // Only those touched: a tenant may have very many sub-tenants.
+        for collection in touched.into_iter().filter_map(|number| self.collection(number)) {
+            self.notify_indexer(&collection);
         }
         more
     }
