@@ -9,6 +9,7 @@ use super::search::{Interrupt, Search};
 use crate::codes::{QueryCode, TopCandidates};
 use crate::error::Result;
 use crate::exact::Query;
+use crate::pool::company::give_way;
 use crate::sync::Mutex;
 
 /// Pairs of a query and a code that one piece has, about: 0.1 ms and more.
@@ -17,6 +18,9 @@ const PAIRS_A_PIECE: u32 = 32_768;
 const FEWEST_SLOTS: u32 = 1024;
 /// Float32 rows are several times as long as codes.
 pub(super) const ROWS_A_PIECE: u32 = 4096;
+
+/// Rows that take some 50 us.
+const LONG_SPAN: u32 = 512;
 
 /// Codes of one piece that are compared with so many queries.
 pub(super) fn codes_a_piece(queries: usize) -> u32 {
@@ -170,6 +174,9 @@ impl Search {
                 }
             }
             catalogue.check_medium(batch)?;
+            if span.count >= LONG_SPAN {
+                give_way();
+            }
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 
 use crate::sync::{Condvar, Mutex};
 use crate::thread_unsafe;
-use company::Company;
+use company::{Company, give_way};
 use pieces::{Last, Pieces};
 use queue::{Queue, Role};
 pub use turns::Owner;
@@ -139,7 +139,10 @@ impl Pool {
                 let (work, pieces) = (Arc::clone(&work), Arc::clone(&pieces));
                 let help = move || {
                     if let Some(_inside) = pieces.enter() {
-                        work(&mut std::iter::from_fn(|| pieces.take()));
+                        work(&mut std::iter::from_fn(|| {
+                            give_way();
+                            pieces.take()
+                        }));
                     }
                 };
                 turns.push(Owner::NOBODY, Box::new(help));
@@ -149,6 +152,7 @@ impl Pool {
         let _last = Last(&pieces);
         let mut interrupted = Ok(());
         work(&mut std::iter::from_fn(|| {
+            give_way();
             interrupted = interrupt();
             if interrupted.is_err() {
                 pieces.stop();
