@@ -18,8 +18,8 @@ from pathlib import Path
 
 SILENCE = 30.0
 _STATUS = slice(9, 12)
-# Sent in one system call: a kernel that is not preempted copies megabytes before it lets anyone else have the processor,
-# a server that shares it with us, for one.
+# Sent in one system call: a kernel that is not preempted copies megabytes before it lets anyone else have the
+# processor, a server that shares it with us, for one.
 _PIECE = 64 * 1024
 
 

@@ -458,8 +458,8 @@ def give_back_memory() -> None:
     """Gives the system what the allocator holds free: milliseconds, with the GIL released."""
 
 def keep_memory(bytes: int) -> None:
-    """Has the allocator keep up to so many freed bytes at the end of each of its heaps, instead of giving them back to the
-    system and asking for them again. For a process of one's own; glibc only."""
+    """Has the allocator keep up to so many freed bytes at the end of each of its heaps, instead of giving them back to
+    the system and asking for them again. For a process of one's own; glibc only."""
 
 def new_file_id() -> str:
     """`emb_` + ULID, strictly increasing as a string within the process."""

@@ -1,5 +1,6 @@
 //! Who asks at present, and who of them for much: a crowd lets the others go first.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -19,13 +20,25 @@ const MOST_REMEMBERED: usize = 1024;
 static MIXED_UNTIL: AtomicU64 = AtomicU64::new(0);
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// To be called every few tens of microseconds by whoever computes for longer than that. While somebody who asks for little shares
-/// the process with others, those threads run now that became ready meanwhile: the system would let the caller go on
-/// for up to its slice, which is milliseconds.
-pub fn give_way() {
-    if now() < MIXED_UNTIL.load(Ordering::Relaxed) {
+/// How long a thread computes before it gives way again.
+const BETWEEN_YIELDS: u64 = 50_000;
+
+thread_local! {
+    static GAVE_WAY: Cell<u64> = const { Cell::new(0) };
+}
+
+/// To be called every few tens of microseconds by whoever computes for longer than that. While somebody who has one request
+/// at a time shares the process with others, those threads run now that became ready meanwhile: the system would let the
+/// caller go on for up to its slice, which is milliseconds. Whether it did.
+pub fn give_way() -> bool {
+    let now = now();
+    let last = GAVE_WAY.get();
+    let gives = now < MIXED_UNTIL.load(Ordering::Relaxed) && (last == 0 || now >= last + BETWEEN_YIELDS);
+    if gives {
         std::thread::yield_now();
+        GAVE_WAY.set(now);
     }
+    gives
 }
 
 /// Owners that share threads. One for whatever shares them, not one for the process: a lock that some thread holds when
@@ -163,7 +176,7 @@ mod tests {
     fn who_had_several_requests_at_a_time_lets_those_go_first_who_had_not() {
         let (a, b, c) = (Owner::of("a"), Owner::of("b"), Owner::of("c"));
         let mut company = Owners::default();
-        (1..5).for_each(|now| company.came(a, now));
+        (1..5).for_each(|now| _ = company.came(a, now));
         assert!(!company.is_crowding(a, 5), "alone");
         company.came(b, 5);
         assert!(company.is_crowding(a, 6) && !company.is_crowding(b, 6));
@@ -190,11 +203,32 @@ mod tests {
     }
 
     #[test]
+    fn who_shares_the_process_with_a_quiet_one_gives_way() {
+        let (a, b, c) = (Owner::of("a"), Owner::of("b"), Owner::of("c"));
+        let mut owners = Owners::default();
+        assert!(!owners.came(a, 1), "alone");
+        owners.ended(a, 2);
+        assert!(!owners.came(a, 3), "it follows itself");
+        assert!(owners.came(b, 4), "a quiet one follows another");
+        assert!(!owners.came(b, 5), "loud by now, and no other came between");
+        assert!(owners.came(a, 5), "the quiet one, though it has several: it had not a moment ago");
+        assert!(!owners.came(b, SECOND + 6), "the other was here too long ago");
+        (0..2).for_each(|_| _ = owners.came(c, 3 * SECOND));
+        (0..2).for_each(|_| _ = owners.came(b, 5 * SECOND));
+        assert!(!owners.came(c, 5 * SECOND + 1) && !owners.came(b, 5 * SECOND + 1), "both are loud");
+
+        let company = Arc::new(Company::new());
+        let _requests = (company.request(a), company.request(b));
+        assert!(give_way());
+        std::thread::spawn(|| assert!(give_way(), "every thread")).join().unwrap();
+    }
+
+    #[test]
     fn owners_who_are_gone_are_forgotten() {
         let mut company = Owners::default();
         for number in 0..2 * MOST_REMEMBERED as u64 {
             let owner = Owner::of(&number.to_string());
-            (0..2).for_each(|_| company.came(owner, number * SECOND));
+            (0..2).for_each(|_| _ = company.came(owner, number * SECOND));
             (0..2).for_each(|_| company.ended(owner, number * SECOND));
         }
         assert!(company.known.len() <= MOST_REMEMBERED);

@@ -108,11 +108,16 @@ impl File for DiskFile {
 /// Writes all of `parts`, whatever their number and however little the system takes at a time.
 pub(super) fn write_all(file: &fs::File, offset: u64, parts: &[&[u8]]) -> io::Result<()> {
     let mut offset = offset;
-    let mut slices: Vec<_> =
-        parts.iter().filter(|part| !part.is_empty()).map(|part| IoSlice::new(part)).collect();
+    let mut slices: Vec<_> = parts.iter().flat_map(|part| part.chunks(AT_ONCE)).map(IoSlice::new).collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
-        let written = system_unsafe::write_some(file, offset, rest)?;
+        let mut bytes = 0;
+        let fits = |slice: &&IoSlice<'_>| {
+            bytes += slice.len();
+            bytes <= AT_ONCE
+        };
+        let count = rest.iter().take_while(fits).count();
+        let written = system_unsafe::write_some(file, offset, &rest[..count])?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -121,6 +126,10 @@ pub(super) fn write_all(file: &fs::File, offset: u64, parts: &[&[u8]]) -> io::Re
     }
     Ok(())
 }
+
+/// Most bytes of a system call: a kernel that is not preempted copies megabytes before it lets anyone else have the
+/// processor.
+const AT_ONCE: usize = 1 << 20;
 
 /// Writes zeros from `from` up to `to`; nothing if `to` lies before `from`.
 fn write_zeros(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
