@@ -32,7 +32,7 @@ BATCH = 2000
 QUERIES = 64
 LIMIT = 10
 # What our graph is built and searched with (`rust/engine/src/limits.rs`).
-CONNECTIVITY, EXPANSION_ADD, EF = 16, 128, 128
+CONNECTIVITY, EXPANSION_ADD, EF = 16, 128, 144
 
 UPLOADS = 4000
 UPLOADERS = 32

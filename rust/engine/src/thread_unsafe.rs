@@ -1,9 +1,21 @@
 //! What the system knows of a thread: its scheduling priority, and how often it was interrupted.
 
+use std::cell::Cell;
+
+thread_local! {
+    static LAST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread lets others run first.
+pub fn lets_others_run_first() -> bool {
+    LAST.get()
+}
+
 /// Lets whoever else wants the processor run before the calling thread, at once and nearly always: `SCHED_IDLE`, on
 /// Linux a property of the thread. Why not a lower niceness: `docs/decisions/0028-tenants-take-turns.md`. A refusal
 /// changes nothing but speed.
 pub fn let_others_run_first() {
+    LAST.set(true);
     #[cfg(target_os = "linux")]
     // SAFETY: takes integers and a struct that outlives the call; 0 is the calling thread.
     unsafe {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Owner;
 use crate::sync::Mutex;
+use crate::thread_unsafe;
 
 /// How long it counts that an owner asked, and that it had several requests at a time.
 const OF_LATE: Duration = Duration::from_secs(1);
@@ -29,11 +30,13 @@ thread_local! {
 
 /// To be called every few tens of microseconds by whoever computes for longer than that. While somebody who has one request
 /// at a time shares the process with others, those threads run now that became ready meanwhile: the system would let the
-/// caller go on for up to its slice, which is milliseconds. Whether it did.
+/// caller go on for up to its slice, which is milliseconds. A thread that [lets others run
+/// first](thread_unsafe::let_others_run_first) always gives way. Whether it did.
 pub fn give_way() -> bool {
     let now = now();
     let last = GAVE_WAY.get();
-    let gives = now < MIXED_UNTIL.load(Ordering::Relaxed) && (last == 0 || now >= last + BETWEEN_YIELDS);
+    let gives = (last == 0 || now >= last + BETWEEN_YIELDS)
+        && (now < MIXED_UNTIL.load(Ordering::Relaxed) || thread_unsafe::lets_others_run_first());
     if gives {
         std::thread::yield_now();
         GAVE_WAY.set(now);

@@ -9,7 +9,6 @@ mod queue;
 mod tests;
 mod turns;
 
-use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,11 +22,6 @@ pub use turns::Owner;
 
 /// Work for a pool. A job that panics ends alone; its thread goes on.
 pub type Job = Box<dyn FnOnce() + Send>;
-
-thread_local! {
-    /// Whether this thread lets others run first.
-    static YIELDS: Cell<bool> = const { Cell::new(false) };
-}
 
 /// Threads that share one queue. Dropping the pool runs what is queued, then joins them.
 pub struct Pool {
@@ -130,7 +124,7 @@ impl Pool {
         let pieces = Arc::new(Pieces::new(pieces));
         {
             let mut queue = self.shared.queue.lock();
-            let (turns, signal) = if YIELDS.get() {
+            let (turns, signal) = if thread_unsafe::lets_others_run_first() {
                 (&mut queue.crowd, &self.shared.crowded)
             } else {
                 (&mut queue.ordinary, &self.shared.arrived)
@@ -167,7 +161,6 @@ impl Shared {
     fn run(&self, role: Role) {
         if role == Role::Crowd {
             thread_unsafe::let_others_run_first();
-            YIELDS.set(true);
         }
         let mut done = None;
         while let Some((owner, job)) = self.next(done, role) {
