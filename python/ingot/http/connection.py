@@ -339,8 +339,9 @@ class HttpServer(Server):
             max_line_size=limits.MAX_REQUEST_LINE,
             max_field_size=limits.MAX_HEADER_FIELD,
             max_headers=limits.MAX_HEADERS,
-            # Beyond twice this a connection is not read from before its reader has had its turn. uvloop reads 250 KiB at a
-            # time: so one round of the loop takes one read of each connection, and others are heard (`benches/uploads.py`).
+            # Beyond twice this a connection is not read from before its reader has had its turn. uvloop reads 250 KiB
+            # at a time: a round of the loop takes one read of each connection, and others are heard
+            # (`benches/uploads.py`).
             read_bufsize=1 << 16,
             # Whoever answers reads the body, or drops it within its limits.
             lingering_time=0.0,
