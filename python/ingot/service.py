@@ -35,6 +35,8 @@ Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
 Encoding = Literal["gzip", "deflate", "zstd"]
 
+# Freed bytes at the end of a heap: a large body, and what it becomes.
+_KEPT_MEMORY = 64 << 20
 # A client that had the engine to itself for so long is alone: its searches need not change threads.
 _ALONE_SECONDS = 0.01
 
@@ -410,6 +412,11 @@ class Service:
             cursor=cursor,
         )
         return page
+
+    @staticmethod
+    def keep_memory() -> None:
+        """Has the process keep freed memory for the next bodies; for a server, before it serves."""
+        _native.keep_memory(_KEPT_MEMORY)
 
     def give_back_memory(self) -> None:
         """Has the system given what the allocator holds free, on another thread."""

@@ -182,6 +182,26 @@ def test_a_tenant_that_is_alone_waits_for_nobody() -> None:
     assert [turns.enter("loud") for _ in range(1000)] == [None] * 1000
 
 
+def test_a_loud_tenant_is_not_quiet_between_its_calls() -> None:
+    async def run() -> None:
+        clock = [0.0]
+        turns = Turns(lambda: clock[0])
+        assert turns.enter("loud") is None
+        await _once(turns, "loud")
+        turns.leave("loud")
+        await _once(turns, "quiet")
+        await _once(turns, "loud")
+        assert turns.is_quiet("quiet")
+        assert not turns.is_quiet("loud")
+        # What it did counts for a second.
+        clock[0] += 1.1
+        await _once(turns, "quiet")
+        await _once(turns, "loud")
+        assert turns.is_quiet("loud")
+
+    asyncio.run(run())
+
+
 def test_of_loud_tenants_that_are_gone_nothing_is_remembered() -> None:
     clock = [0.0]
     turns = Turns(lambda: clock[0])

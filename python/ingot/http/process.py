@@ -7,7 +7,6 @@ import signal
 import socket
 from typing import Any
 
-from ingot import _native
 from ingot.auth.admin_key import AdminKeyError, read_admin_key
 from ingot.auth.key_file import KeyFileError
 from ingot.auth.keyring import Keyring
@@ -24,8 +23,6 @@ from ingot.settings import Settings
 __all__ = ["StartError", "serve"]
 
 _BACKLOG = 1024
-# Freed bytes kept for the next bodies: a large one, and what it becomes.
-_KEPT_MEMORY = 64 << 20
 
 
 class StartError(Exception):
@@ -86,7 +83,7 @@ def url(sock: socket.socket, *, secure: bool) -> str:
 def serve(settings: Settings, version: str) -> int:
     """Serves until SIGTERM or Ctrl-C; the exit code. Raises `StartError` when it cannot start."""
     raise_descriptor_limit()
-    _native.keep_memory(_KEPT_MEMORY)
+    Service.keep_memory()
     with contextlib.ExitStack() as stack:
         try:
             certificate = _certificate(settings)
