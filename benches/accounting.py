@@ -23,7 +23,15 @@ from benches.load import Load, read
 from benches.vectors import load
 
 # Dimension, digits (0: npy), clients, requests.
-UPLOADS = ((384, 0, 1, 60), (3024, 0, 1, 20), (1536, 9, 1, 30), (1536, 17, 1, 30), (1536, 17, 4, 30))
+UPLOADS = (
+    (384, 0, 1, 60),
+    (3024, 0, 1, 20),
+    (384, 9, 1, 60),
+    (384, 9, 4, 60),
+    (1536, 9, 1, 30),
+    (1536, 17, 1, 30),
+    (1536, 17, 4, 30),
+)
 ROWS = 45_000
 _TICK = os.sysconf("SC_CLK_TCK")
 _CORES = os.cpu_count() or 1

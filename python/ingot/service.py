@@ -35,8 +35,9 @@ Format = Literal["json", "npy"]
 Purpose = Literal["insert", "search"]
 Encoding = Literal["gzip", "deflate", "zstd"]
 
-# Freed bytes at the end of a heap: a large body, and what it becomes.
-_KEPT_MEMORY = 64 << 20
+# Freed bytes at the end of a heap: the pieces of two bodies that are not parsed yet. Threads have heaps of their own,
+# and nothing but the allocator itself gives the end of those back.
+_KEPT_MEMORY = 8 << 20
 # A client that had the engine to itself for so long is alone: its searches need not change threads.
 _ALONE_SECONDS = 0.01
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from aiohttp import web
@@ -100,7 +100,8 @@ def check_framing(request: web.BaseRequest) -> bool:
 async def next_piece(content: StreamReader) -> bytes:
     """What arrived next of a body. Several pieces are joined only when the first is small: a large one is handed on as
     it came, without a copy."""
-    buffer = content._buffer
+    # Where there is no body there is none.
+    buffer: Sequence[bytes] = getattr(content, "_buffer", ())
     if len(buffer) < 2 or len(buffer[0]) < _LARGE_PIECE or content.exception() is not None:
         return await content.readany()
     return content._read_nowait_chunk(-1)

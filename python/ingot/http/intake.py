@@ -1,7 +1,6 @@
 """Bodies: judged by their headers, fed to the native reader while they arrive, or read and dropped."""
 
 import asyncio
-import functools
 from types import TracebackType
 
 from aiohttp import web
@@ -157,7 +156,7 @@ class IntakeGate:
 class Intake:
     """The body of one request; a context that gives its share of the budget back."""
 
-    __slots__ = ("_encoding", "_exchange", "_gate", "_taken", "format")
+    __slots__ = ("_encoding", "_exchange", "_gate", "_reading", "_taken", "format")
 
     def __init__(self, gate: IntakeGate, exchange: Exchange, formats: tuple[Format, ...]) -> None:
         """Judges the headers: nothing of the body has been read, nor asked for."""
@@ -175,6 +174,7 @@ class Intake:
         self._gate = gate
         self._exchange = exchange
         self._taken = declared
+        self._reading = False
 
     def __enter__(self) -> "Intake":
         return self
@@ -203,6 +203,7 @@ class Intake:
         await let_continue(exchange)
         pace = None if content.is_eof() else Pace(content, gate.settings)
         watch: asyncio.Future[None] | None = None
+        self._reading = True
         try:
             while chunk := await _next(exchange, content):
                 if pace is not None:
@@ -227,11 +228,17 @@ class Intake:
                 elif not content.is_eof() and (watch is None or watch.done()):
                     # What is wrong in these bytes is told now, not when the next ones are here.
                     watch = feed.drained()
-                    watch.add_done_callback(functools.partial(_interrupt, content))
+                    watch.add_done_callback(self._interrupt)
         finally:
+            self._reading = False
             if pace is not None:
                 pace.stop()
         return await feed.finish()
+
+    def _interrupt(self, parsed: asyncio.Future[None]) -> None:
+        # What is told after the reading ended is known; it must not end the dropping of the rest, too.
+        if self._reading and not parsed.cancelled() and (error := parsed.exception()) is not None:
+            self._exchange.request.content.set_exception(error)
 
     async def _unpack(self, feed: BodyFeed, pace: Pace | None) -> None:
         """Has what came unpacked and parsed, and counts it before there is more."""
@@ -255,11 +262,6 @@ class Intake:
 def _owner(exchange: Exchange) -> str:
     # A key's holder can choose the names of tenants, not the ids of keys.
     return exchange.tenant_id or "" if exchange.caller is EVERYONE else exchange.caller.key_id
-
-
-def _interrupt(content: StreamReader, parsed: asyncio.Future[None]) -> None:
-    if not parsed.cancelled() and (error := parsed.exception()) is not None:
-        content.set_exception(error)
 
 
 def _encoding(header: str) -> Encoding | None:

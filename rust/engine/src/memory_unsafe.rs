@@ -106,15 +106,16 @@ pub fn give_back() {
 }
 
 /// Has the allocator keep what is freed, up to so many bytes at the end of each of its heaps, for a process that receives
-/// bodies again and again: else each is given back and asked for again, page by page. [`give_back`] still gives it back.
+/// bodies again and again: else each piece is given back and asked for again, page by page. What is a megabyte or longer
+/// is mapped by itself, and given back at once. [`give_back`] still gives all back.
 pub fn keep(bytes: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: takes integers only. Refusals cost speed only.
     unsafe {
         let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
         libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
-        // To set one of them fixes the other, which grows by itself otherwise, to this at most.
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        // It would grow with what is freed: then what is large would come from a heap, too, and be kept.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
         libc::mallopt(libc::M_TOP_PAD, 1 << 20);
     }
 }

@@ -149,6 +149,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn long_parts_are_written_whole_whatever_fits_in_one_call() {
+        let file = system_unsafe::memory_file(c"test").unwrap();
+        let numbers: Vec<u8> = (0..3 * AT_ONCE + 17).map(|at| (at % 251) as u8).collect();
+        let parts = [
+            &numbers[..5],
+            &[],
+            &numbers[5..AT_ONCE],
+            &numbers[AT_ONCE..AT_ONCE + 1],
+            &numbers[AT_ONCE + 1..],
+        ];
+        write_all(&file, 3, &parts).unwrap();
+        let mut bytes = vec![1; numbers.len()];
+        file.read_exact_at(&mut bytes, 3).unwrap();
+        assert!(bytes == numbers);
+        assert_eq!(file.metadata().unwrap().len(), numbers.len() as u64 + 3);
+    }
+
+    #[test]
     fn where_nothing_can_be_reserved_zeros_are_written() {
         let file = system_unsafe::memory_file(c"test").unwrap();
         write_all(&file, 0, &[b"kept"]).unwrap();
