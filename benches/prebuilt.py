@@ -60,6 +60,9 @@ class _Client:
         self.due = due
         self.answer = b""
         self.expected = 0
+        if len(request) <= _PIECE:
+            self.socket.sendall(request)
+            return
         for start in range(0, len(request), _PIECE):
             self.socket.sendall(memoryview(request)[start : start + _PIECE])
 
