@@ -23,7 +23,7 @@ pub enum AppendError {
 /// allocated but not written in its journal, at the sync; overwriting zeros, a sync waits for the bytes alone.
 const SHORT: u64 = 4 << 10;
 /// Most zeros written in one go, and never more than the segment holds: `docs/decisions/0031-short-groups-overwrite-zeros.md`.
-static ZEROS: [u8; 128 << 10] = [0; 128 << 10];
+static ZEROS: [u8; 512 << 10] = [0; 512 << 10];
 
 /// The open end of the log.
 pub(super) struct Tail {
