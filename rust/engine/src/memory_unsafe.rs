@@ -107,7 +107,7 @@ pub fn give_back() {
 
 /// Has the allocator keep what is freed, up to so many bytes at the end of each of its heaps, for a process that receives
 /// bodies again and again: else each piece is given back and asked for again, page by page. What is a megabyte or longer
-/// is mapped by itself, and given back at once. [`give_back`] still gives all back.
+/// is mapped by itself, and given back at once. [`give_back`] gives back the end of the first heap only, of the others all but it.
 pub fn keep(bytes: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: takes integers only. Refusals cost speed only.
