@@ -212,7 +212,8 @@ def test_an_answer_that_was_taken_is_not_kept_by_its_connection(start: Start) ->
 
 
 def test_an_answer_that_is_sipped_is_dropped(start: Start) -> None:
-    server = start("--send-timeout", "1")
+    # The rate is one that 64 bytes a request of ours do not come near on any machine.
+    server = start("--send-timeout", "1", "--body-rate", "4MiB")
     rows = filled(Client(server.port))
     with nothing_remains(server, 32 * MIB) as client, ask_for_all(client, rows) as sock:
         deadline = time.monotonic() + DEADLINE

@@ -79,12 +79,17 @@ class Walk:
             dry = self.store.insert(tenant, vectors, dry_run=True, **arguments)
             assert (dry.existed, dry.lsn) == (exists, 0)
         if exists and self.random.random() < 0.2:
+            # Numbers that no upload had: those of one that is stored would make it a retry, which is no conflict.
+            other = self.generator.standard_normal(vectors.shape)
             with pytest.raises(AlreadyExists):
-                self.store.insert(tenant, vectors * 2, upsert=False, **arguments)
+                self.store.insert(tenant, other, upsert=False, **arguments)
         replaced = self.model.insert(tenant, sub_tenant, source, vectors, text)
         inserted = self.store.insert(tenant, vectors, **arguments)
         assert (inserted.overwritten, inserted.existed) == (replaced, exists)
         assert inserted.crc32c == ingot.crc32c(vectors)
+        if self.random.random() < 0.2:
+            again = self.store.insert(tenant, vectors, upsert=False, **arguments)
+            assert (again.overwritten, again.existed, again.lsn) == (0, False, 0)
 
     def metadata(self) -> tuple[dict[str, Any] | None, bytes | None]:
         """Some metadata, and its text."""
