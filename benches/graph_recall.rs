@@ -65,7 +65,7 @@ fn measure(data: &Data) -> Result<(), Failure> {
                 found.into_iter().map(|(_, slot)| slot as usize).collect()
             });
         }
-        println!("  memory {:.1} MB, saved {:.1} MB", mb(graph.memory_bytes()), mb(graph.to_bytes()?.len()));
+        println!("  memory {:.1} MB, saved {:.1} MB", mb(graph.memory_bytes()), mb(graph.to_bytes().len()));
     }
     contended(data, &codes)?;
     if std::env::var_os("INGOT_BENCH_PLAIN").is_some() {

@@ -1,6 +1,6 @@
 //! Searches of an indexed tenant, through the store and scored again with float32, beside those of usearch alone:
-//! an index of the same int8 codes, added in the same order with the same parameters, searched with codes, nothing
-//! scored again. Both answer the ten nearest at the same `ef`. Between them our graph by itself, on the same codes with
+//! the crate's index of the same int8 codes, added in the same order with the same parameters, searched with codes,
+//! nothing scored again. Both answer the ten nearest at the same `ef`. Between them our graph by itself, on the same codes with
 //! our metric, which tells what measuring on codes beside the graph costs from what scoring again costs.
 //!
 //! `cargo bench -p ingot-engine --bench graph_search -- ROWS QUERIES COLUMNS FOLDER ROUNDS`: two files of

@@ -97,6 +97,19 @@ def test_every_crate_comes_from_one_registry_with_its_checksum() -> None:
         assert re.fullmatch(r"[0-9a-f]{64}", one["checksum"]), one
 
 
+def test_the_header_that_is_built_is_that_of_the_crate() -> None:
+    command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1"]
+    packages = json.loads(subprocess.check_output(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))[
+        "packages"
+    ]
+    (crate,) = (one for one in packages if one["name"] == "usearch")
+    vendor = REPOSITORY / "rust/engine/vendor/usearch"
+    header = Path(crate["manifest_path"]).parent / "include/usearch/index.hpp"
+    assert (vendor / "index.hpp").read_bytes() == header.read_bytes()
+    assert f"# usearch {crate['version']}\n" in (vendor / "README.md").read_text()
+    assert crate["license"] == "Apache-2.0"
+
+
 def test_every_installed_distribution_is_pinned_and_free() -> None:
     pinned = dict(re.findall(r"^([\w.-]+)==([\w.]+)", PINS, re.MULTILINE))
     names = {re.sub(r"[-_.]+", "-", name).lower(): name for name in pinned}

@@ -125,6 +125,15 @@ impl Codes {
         }
     }
 
+    /// The code of a slot as that of a query; `None` when it has none.
+    pub fn query_of(&self, slot: u32) -> Option<QueryCode> {
+        let (code, norm) = self.code(slot)?;
+        Some(QueryCode(match self.metric {
+            Metric::Cosine => Values::Int8(Int8Query::new(as_int8(code).to_vec(), norm)),
+            Metric::InnerProduct | Metric::L2 => Values::Bf16(as_bf16(code).to_vec(), norm),
+        }))
+    }
+
     /// Distance of two slots by their codes; `f32::MAX` when one of them has none. Never NaN or infinite.
     #[inline]
     pub fn distance_between(&self, a: u32, b: u32) -> f32 {

@@ -30,7 +30,7 @@ struct Header {
 }
 
 const CODES: u32 = 1;
-const GRAPH: u32 = 2;
+const GRAPH: u32 = 3;
 
 impl Header {
     fn encode(&self, length: u64, content_checksum: u32) -> [u8; HEADER] {
@@ -218,7 +218,7 @@ impl Collection {
             &self.header(CODES, generation, coded),
             codes.parts(coded).unwrap_or_default(),
         )?;
-        let content = graph.to_bytes()?;
+        let content = graph.to_bytes();
         self.write("graph", generation, &self.header(GRAPH, generation, indexed), vec![&content])
     }
 

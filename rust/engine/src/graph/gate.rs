@@ -33,6 +33,8 @@ struct State {
     readings: usize,
     /// The graph is closed for everybody else, or about to be.
     exclusive: bool,
+    /// Places that no add and no search has.
+    places: Vec<usize>,
     /// Whose turn it is when both wait, and how many may still enter in it.
     turn: usize,
     quota: usize,
@@ -43,11 +45,20 @@ pub struct Turn<'a> {
     gate: &'a Gate,
     side: Side,
     reading: bool,
+    place: usize,
+}
+
+impl Turn<'_> {
+    /// A number below the limit that no other add, or search, has meanwhile; of no use to a reading.
+    pub const fn place(&self) -> usize {
+        self.place
+    }
 }
 
 impl Gate {
     pub fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default(), changed: Default::default() }
+        let state = State { places: (0..limit).rev().collect(), ..State::default() };
+        Self { limit, state: Mutex::new(state), changed: Default::default() }
     }
 
     /// Leave to search; `None` when the graph is closed, or not free within `patience`.
@@ -95,7 +106,7 @@ impl Gate {
         while state.active != [0, 0] {
             state = self.changed[Side::Exclusive as usize].wait(state);
         }
-        Turn { gate: self, side: Side::Exclusive, reading: false }
+        Turn { gate: self, side: Side::Exclusive, reading: false, place: 0 }
     }
 
     fn wait(&self, side: Side, reading: bool) -> Turn<'_> {
@@ -118,7 +129,9 @@ impl Gate {
         if state.waiting[1 - side as usize] > 0 && state.turn == side as usize {
             state.quota = state.quota.saturating_sub(1);
         }
-        Turn { gate: self, side, reading }
+        // As many are in as the limit says at most, readings apart, and alone is who has it exclusively.
+        let place = if reading { 0 } else { state.places.pop().unwrap_or(0) };
+        Turn { gate: self, side, reading, place }
     }
 
     /// Gives the turn to the side that waits, once nobody is in the graph and the turn is used up or nobody
@@ -157,6 +170,9 @@ impl Drop for Turn<'_> {
         } else {
             state.active[self.side as usize] -= 1;
             state.readings -= usize::from(self.reading);
+            if !self.reading {
+                state.places.push(self.place);
+            }
         }
         gate.hand_over(&mut state);
         gate.changed[Side::Exclusive as usize].notify_all();
@@ -176,13 +192,16 @@ mod tests {
 
     /// Counts who is in the graph and checks that they may be there together.
     #[derive(Default)]
-    struct Inside([AtomicUsize; 2]);
+    struct Inside([AtomicUsize; 2], [AtomicBool; 2]);
 
     impl Inside {
         fn visit(&self, side: Side, limit: usize, turn: Turn<'_>) {
             let own = self.0[side as usize].fetch_add(1, Ordering::SeqCst) + 1;
             assert!(own <= limit, "{own} at the same time");
+            let place = &self.1[turn.place()];
+            assert!(!place.swap(true, Ordering::SeqCst), "two at the same place");
             thread::yield_now();
+            place.store(false, Ordering::SeqCst);
             assert_eq!(self.0[1 - side as usize].load(Ordering::SeqCst), 0, "an add beside a search");
             self.0[side as usize].fetch_sub(1, Ordering::SeqCst);
             drop(turn);

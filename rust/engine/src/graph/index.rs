@@ -4,13 +4,12 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
-
-use super::gate::Gate;
-use super::metric_unsafe::{Asked, STORED_BYTES, on_codes, stored};
-use super::saved;
+use super::native_unsafe::Native;
+use super::saved::Saved;
+use crate::chunked_unsafe::Chunked;
 use crate::codes::{Codes, QueryCode};
 use crate::error::{Error, Result};
 use crate::memory_unsafe::Buffer;
@@ -23,8 +22,8 @@ const SCANNED_A_MICROSECOND: u64 = 16_000;
 /// One add and the time to wake up again, at least; and what no turn of adds should take.
 const WAIT: [Duration; 2] = [Duration::from_micros(200), Duration::from_millis(3)];
 
-/// Nodes to make room for when `needed` have to fit: an eighth more. Each place takes 16 bytes for its pointers and
-/// about 30 in the table of keys; to make room again copies the pointers, a few milliseconds for a million.
+/// Nodes to make room for when `needed` have to fit: an eighth more. Each place takes 12 bytes, for a pointer and a
+/// slot; to make room again copies them, a few milliseconds for a million.
 fn room_for(needed: usize) -> usize {
     needed.saturating_add(needed / 8).max(FIRST_CAPACITY)
 }
@@ -35,10 +34,10 @@ fn room_for(needed: usize) -> usize {
 /// Any number of threads may call; at most `threads` add or search at the same moment, the others wait
 /// their turn (a search: briefly, then it is told `None`).
 pub struct Graph {
-    index: Index,
-    codes: Arc<Codes>,
-    gate: Gate,
-    threads: usize,
+    native: Native,
+    expansion_add: usize,
+    /// A bit for every slot that is in the graph, or being added.
+    taken: Chunked<AtomicU64>,
 }
 
 impl Graph {
@@ -47,7 +46,7 @@ impl Graph {
     /// # Errors
     /// `GraphFailed` when usearch refuses the parameters or has no memory.
     pub fn new(codes: Arc<Codes>, connectivity: usize, expansion_add: usize, threads: usize) -> Result<Self> {
-        Self::open(codes, connectivity, expansion_add, threads, None)
+        Self::of(Native::new(codes, connectivity, threads.max(1))?, expansion_add)
     }
 
     /// The graph of [`Self::to_bytes`], over the codes that its slots had. What the bytes say is checked
@@ -62,49 +61,27 @@ impl Graph {
         threads: usize,
         bytes: &[u8],
     ) -> Result<Self> {
-        Self::open(codes, connectivity, expansion_add, threads, Some(bytes))
+        let saved = Saved::check(bytes, codes, connectivity)?;
+        let graph = Self::of(Native::load(&saved, threads.max(1))?, expansion_add)?;
+        for &slot in saved.slots() {
+            graph.take(slot);
+        }
+        Ok(graph)
     }
 
-    fn open(
-        codes: Arc<Codes>,
-        connectivity: usize,
-        expansion_add: usize,
-        threads: usize,
-        saved: Option<&[u8]>,
-    ) -> Result<Self> {
-        let threads = threads.max(1);
-        let options = IndexOptions {
-            dimensions: STORED_BYTES,
-            // Named in the file, measured with never: see below.
-            metric: MetricKind::IP,
-            quantization: ScalarKind::I8,
-            connectivity,
-            expansion_add,
-            // The larger of this and the count wanted is searched with: the count alone decides.
-            expansion_search: 1,
-            multi: false,
-        };
-        let mut index = Index::new(&options).map_err(|e| failed("make", &e))?;
-        if let Some(bytes) = saved {
-            let empty = save(&index)?;
-            saved::check(bytes, &empty, index.connectivity(), codes.len())?;
-            index.load_from_buffer(bytes).map_err(|e| failed("load", &e))?;
-        }
-        // Loading sets a built-in metric, so ours comes after.
-        index.change_metric(on_codes(Arc::clone(&codes)));
-        let capacity = room_for(index.size().saturating_add(threads));
-        index.reserve_capacity_and_threads(capacity, threads).map_err(|e| failed("reserve", &e))?;
-        Ok(Self { index, codes, gate: Gate::new(threads), threads })
+    fn of(native: Native, expansion_add: usize) -> Result<Self> {
+        native.exclusive().reserve(room_for(native.len().saturating_add(native.threads())))?;
+        Ok(Self { native, expansion_add, taken: Chunked::new() })
     }
 
     /// The codes it measures on.
     pub const fn codes(&self) -> &Arc<Codes> {
-        &self.codes
+        self.native.codes()
     }
 
     /// Number of slots in the graph.
     pub fn len(&self) -> usize {
-        self.index.size()
+        self.native.len()
     }
 
     /// Whether no slot is in the graph.
@@ -112,19 +89,15 @@ impl Graph {
         self.len() == 0
     }
 
-    /// Whether `slot` is in the graph.
+    /// Whether `slot` is in the graph, or being added.
     pub fn contains(&self, slot: u32) -> bool {
-        let _turn = self.gate.read();
-        self.index.contains(slot.into())
+        let (word, bit) = place(slot);
+        self.taken.get(word).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     /// Bytes of memory, codes excepted.
     pub fn memory_bytes(&self) -> usize {
-        let _turn = self.gate.read();
-        let stats = self.index.memory_stats();
-        // A node's pointers to links and slot, and its entry in the table of keys.
-        let entry = 2 * size_of::<usize>() + 2 * size_of::<u64>();
-        stats.graph_allocated + stats.vectors_allocated + self.index.capacity() * entry
+        self.native.read().memory_bytes() + self.taken.len() * size_of::<u64>()
     }
 
     /// Adds a slot that has a code and is not in the graph. When room runs out, more is made while
@@ -133,29 +106,48 @@ impl Graph {
     /// # Errors
     /// `GraphFailed` when the slot has no code, is in the graph, or memory ran out; the graph stays usable.
     pub fn add(&self, slot: u32) -> Result<()> {
-        if slot as usize >= self.codes.len() {
+        if slot as usize >= self.codes().len() {
             return Err(Error::GraphFailed { reason: format!("add: slot {slot} has no code") });
         }
+        if !self.take(slot) {
+            return Err(Error::GraphFailed { reason: format!("add: slot {slot} is in the graph") });
+        }
+        let added = self.link(slot);
+        if added.is_err() {
+            let (word, bit) = place(slot);
+            self.taken[word].fetch_and(!bit, Ordering::Relaxed);
+        }
+        added
+    }
+
+    fn link(&self, slot: u32) -> Result<()> {
+        let native = &self.native;
         loop {
             {
-                let _turn = self.gate.add();
-                // Every add in progress takes at most one place. The first node is added alone, below:
-                // until it is linked, there is no entry to the graph.
-                if !self.is_empty() && self.has_room() {
-                    return self.insert(slot);
+                let adding = native.add();
+                // The first node is added alone, below.
+                if !self.is_empty() && native.has_room() {
+                    return adding.insert(slot, self.expansion_add);
                 }
             }
-            let _turn = self.gate.exclusive();
-            if !self.has_room() {
-                let capacity = room_for(self.index.capacity().saturating_add(self.threads));
-                self.index
-                    .reserve_capacity_and_threads(capacity, self.threads)
-                    .map_err(|e| failed("reserve", &e))?;
+            let alone = native.exclusive();
+            if !native.has_room() {
+                alone.reserve(room_for(native.capacity().saturating_add(native.threads())))?;
             }
             if self.is_empty() {
-                return self.insert(slot);
+                return alone.insert(slot, self.expansion_add);
             }
         }
+    }
+
+    /// Notes that a slot is in the graph; false: it is noted already.
+    fn take(&self, slot: u32) -> bool {
+        let (word, bit) = place(slot);
+        while self.taken.len() <= word {
+            // One too many when two come at once.
+            self.taken.push(AtomicU64::new(0));
+        }
+        self.taken[word].fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
     /// The `count` slots nearest to `query` among the `visible` ones, best first, by the distance of codes;
@@ -171,69 +163,47 @@ impl Graph {
         ef: usize,
         visible: Option<&dyn Fn(u32) -> bool>,
     ) -> Option<Vec<(f32, u32)>> {
-        let _turn = self.gate.search(self.patience())?;
-        let wanted = count.max(ef).min(self.len());
-        if wanted == 0 {
+        let searching = self.native.search(self.patience())?;
+        // No more candidates than there are nodes: usearch would make room for them.
+        let ef = count.max(ef).min(self.len());
+        if count == 0 || ef == 0 {
             return Some(Vec::new());
         }
-        let asked = Asked::new(query);
-        let found = match visible {
-            None => self.index.search(asked.bytes(), wanted),
-            Some(visible) => {
-                // A panic must not unwind through usearch: it waits here until the search is over, which
-                // is soonest when nothing is asked any more and everything passes.
-                let panic: RefCell<Option<Box<dyn Any + Send>>> = RefCell::new(None);
-                let found = self.index.filtered_search(asked.bytes(), wanted, |slot| {
-                    panic.borrow().is_some()
-                        || catch_unwind(AssertUnwindSafe(|| visible(slot as u32))).unwrap_or_else(|payload| {
-                            panic.replace(Some(payload));
-                            true
-                        })
-                });
-                if let Some(payload) = panic.into_inner() {
-                    resume_unwind(payload);
-                }
-                found
-            }
+        let Some(visible) = visible else { return searching.nearest(query, count, ef, None) };
+        // A panic must not unwind through usearch: it waits here until the search is over, which
+        // is soonest when nothing is asked any more and everything passes.
+        let panic: RefCell<Option<Box<dyn Any + Send>>> = RefCell::new(None);
+        let passes = |slot: u32| {
+            panic.borrow().is_some()
+                || catch_unwind(AssertUnwindSafe(|| visible(slot))).unwrap_or_else(|payload| {
+                    panic.replace(Some(payload));
+                    true
+                })
+        };
+        let found = searching.nearest(query, count, ef, Some(&passes));
+        if let Some(payload) = panic.into_inner() {
+            resume_unwind(payload);
         }
-        .ok()?;
-        let pairs = found.distances.into_iter().zip(found.keys);
-        Some(pairs.take(count).map(|(distance, slot)| (distance, slot as u32)).collect())
+        found
     }
 
     /// The graph as bytes, for [`Self::from_bytes`]. Adds wait meanwhile, searches do not.
-    ///
-    /// # Errors
-    /// `GraphFailed` when usearch cannot save.
-    pub fn to_bytes(&self) -> Result<Buffer> {
-        let _turn = self.gate.read();
-        save(&self.index)
+    pub fn to_bytes(&self) -> Buffer {
+        self.native.read().save()
     }
 
     /// How long a search waits for its turn: as long as the scan takes that would come in its place, so that it takes
     /// at most twice as long as the better of the two would have.
     fn patience(&self) -> Duration {
-        let scan = (self.codes.len() * self.codes.row_bytes()) as u64 / SCANNED_A_MICROSECOND;
+        let codes = self.codes();
+        let scan = (codes.len() * codes.row_bytes()) as u64 / SCANNED_A_MICROSECOND;
         Duration::from_micros(scan).clamp(WAIT[0], WAIT[1])
     }
-
-    fn has_room(&self) -> bool {
-        self.index.size() + self.threads < self.index.capacity()
-    }
-
-    fn insert(&self, slot: u32) -> Result<()> {
-        self.index.add(slot.into(), &stored(slot)).map_err(|e| failed("add", &e))
-    }
 }
 
-fn save(index: &Index) -> Result<Buffer> {
-    let mut bytes = Buffer::zeroed(index.serialized_length());
-    index.save_to_buffer(&mut bytes).map_err(|e| failed("save", &e))?;
-    Ok(bytes)
-}
-
-fn failed(operation: &str, answer: &dyn std::fmt::Display) -> Error {
-    Error::GraphFailed { reason: format!("{operation}: {answer}") }
+/// Where the bit of a slot is.
+const fn place(slot: u32) -> (usize, u64) {
+    ((slot / u64::BITS) as usize, 1 << (slot % u64::BITS))
 }
 
 #[cfg(test)]

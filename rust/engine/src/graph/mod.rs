@@ -5,7 +5,7 @@
 mod feed;
 mod gate;
 mod index;
-mod metric_unsafe;
+mod native_unsafe;
 mod saved;
 
 pub use feed::Feed;

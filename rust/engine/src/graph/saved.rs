@@ -1,49 +1,60 @@
 //! The bytes of a saved graph, checked before usearch reads them: it trusts sizes, slots and links blindly.
 //!
-//! Layout (usearch 2.26, little-endian): rows and columns as `u32`; a slot of 8 bytes for every node; a head of
-//! 64 bytes; size, connectivity, base connectivity, top level, entry node as `u64`; the level of every node as
-//! `i16`; the nodes, each its key (`u64`), its level (`i16`), and for every level from the base up a count and
-//! room for as many links (`u32`) as the connectivity allows.
+//! Layout (usearch 2.26, little-endian): size, connectivity, base connectivity, top level, entry node as `u64`; the
+//! level of every node as `i16`; the nodes, each its slot (`u32`), its level (`i16`), and for every level from the base
+//! up a count and room for as many links (`u32`) as the connectivity allows.
 
-use super::metric_unsafe::STORED_BYTES;
+use std::sync::Arc;
+
+use crate::codes::Codes;
 use crate::error::{Error, Result};
 
-const HEAD_BYTES: usize = 64;
-/// Where the head counts the nodes; all else in it is the same in every graph of ours.
-const HEAD_COUNT: std::ops::Range<usize> = 17..25;
+/// Bytes that are a graph over codes, each of whose slots has one.
+pub struct Saved<'a> {
+    bytes: &'a [u8],
+    codes: Arc<Codes>,
+    connectivity: usize,
+    slots: Vec<u32>,
+}
 
-/// Checks that `bytes` are a graph over `codes` codes that usearch can read, made with the parameters of the
-/// graph without nodes whose bytes are `empty`.
-///
-/// # Errors
-/// `CorruptData`, saying where.
-pub fn check(bytes: &[u8], empty: &[u8], connectivity: usize, codes: usize) -> Result<()> {
-    let mut cursor = Cursor { bytes, at: 0 };
-    let nodes = cursor.u32()? as usize;
-    cursor.demand(cursor.bytes.len() / STORED_BYTES >= nodes, "fewer bytes than nodes")?;
-    let columns = cursor.u32()? as usize;
-    cursor.demand(columns == STORED_BYTES, "width of a slot")?;
-
-    let mut slots = Vec::with_capacity(nodes);
-    let mut seen = vec![false; codes];
-    for _ in 0..nodes {
-        let slot = cursor.u64()?;
-        let first = usize::try_from(slot).ok().and_then(|slot| seen.get_mut(slot));
-        let fresh = first.is_some_and(|seen| !std::mem::replace(seen, true));
-        cursor.demand(fresh, "a slot that has no code, or is there twice")?;
-        slots.push(slot);
+impl<'a> Saved<'a> {
+    /// Checks `bytes`.
+    ///
+    /// # Errors
+    /// `CorruptData`, saying where.
+    pub fn check(bytes: &'a [u8], codes: Arc<Codes>, connectivity: usize) -> Result<Self> {
+        let mut cursor = Cursor { bytes, at: 0 };
+        let links = links(&mut cursor, connectivity)?;
+        let mut seen = vec![false; codes.len()];
+        let mut slots = Vec::with_capacity(links.levels.len());
+        for node in 0..links.levels.len() {
+            let slot = cursor.u32()?;
+            let first = seen.get_mut(slot as usize);
+            let fresh = first.is_some_and(|seen| !std::mem::replace(seen, true));
+            cursor.demand(fresh, "a slot that has no code, or is there twice")?;
+            slots.push(slot);
+            links.check(&mut cursor, node)?;
+        }
+        cursor.demand(cursor.at == bytes.len(), "bytes behind the last node")?;
+        Ok(Self { bytes, codes, connectivity, slots })
     }
 
-    let head = cursor.take(HEAD_BYTES)?;
-    let mut expected = Cursor { bytes: empty, at: 2 * size_of::<u32>() }.take(HEAD_BYTES)?.to_vec();
-    expected[HEAD_COUNT].copy_from_slice(&(nodes as u64).to_le_bytes());
-    cursor.demand(head == expected, "head of another kind of graph")?;
-
-    let links = links(&mut cursor, nodes, connectivity)?;
-    for (node, slot) in slots.into_iter().enumerate() {
-        links.check(&mut cursor, node, slot)?;
+    pub const fn bytes(&self) -> &[u8] {
+        self.bytes
     }
-    cursor.demand(cursor.at == bytes.len(), "bytes behind the last node")
+
+    pub const fn codes(&self) -> &Arc<Codes> {
+        &self.codes
+    }
+
+    pub const fn connectivity(&self) -> usize {
+        self.connectivity
+    }
+
+    /// The slots in it.
+    pub fn slots(&self) -> &[u32] {
+        &self.slots
+    }
 }
 
 /// What the links of a node are checked against.
@@ -54,9 +65,9 @@ struct Links {
     base: usize,
 }
 
-fn links(cursor: &mut Cursor<'_>, nodes: usize, connectivity: usize) -> Result<Links> {
-    let size = cursor.u64()?;
-    cursor.demand(size == nodes as u64, "number of nodes")?;
+fn links(cursor: &mut Cursor<'_>, connectivity: usize) -> Result<Links> {
+    let nodes = usize::try_from(cursor.u64()?).unwrap_or(usize::MAX);
+    cursor.demand(cursor.bytes.len() / size_of::<u32>() >= nodes, "fewer bytes than nodes")?;
     let stored = cursor.u64()?;
     let base = cursor.u64()?;
     let top = cursor.u64()?;
@@ -78,9 +89,8 @@ fn links(cursor: &mut Cursor<'_>, nodes: usize, connectivity: usize) -> Result<L
 }
 
 impl Links {
-    fn check(&self, cursor: &mut Cursor<'_>, node: usize, slot: u64) -> Result<()> {
-        let key = cursor.u64()?;
-        cursor.demand(key == slot, "key of a node")?;
+    /// What comes behind the slot of a node.
+    fn check(&self, cursor: &mut Cursor<'_>, node: usize) -> Result<()> {
         let level = cursor.i16()?;
         cursor.demand(usize::try_from(level).ok() == Some(self.levels[node]), "level of a node")?;
         for level in 0..=self.levels[node] {

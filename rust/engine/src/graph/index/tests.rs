@@ -110,10 +110,10 @@ fn a_saved_graph_answers_as_before_and_grows_on() {
     let (codes, rows) = clustered(3000, 7);
     let graph = Graph::new(Arc::clone(&codes), 16, 64, 2).unwrap();
     (0..2000).for_each(|slot| graph.add(slot).unwrap());
-    let bytes = graph.to_bytes().unwrap();
+    let bytes = graph.to_bytes();
     let loaded = Graph::from_bytes(Arc::clone(&codes), 16, 64, 2, &bytes).unwrap();
     assert_eq!(loaded.len(), 2000);
-    assert!(*loaded.to_bytes().unwrap() == *bytes);
+    assert!(*loaded.to_bytes() == *bytes);
     let mut random = Random(8);
     for _ in 0..50 {
         let query = codes.encode_query(&random.row(COLUMNS));
@@ -123,7 +123,7 @@ fn a_saved_graph_answers_as_before_and_grows_on() {
     let recall = recall(&loaded, &rows, 9, None);
     assert!(recall > 0.95, "recall {recall}, seeds 7 and 9");
 
-    let empty = Graph::new(Arc::clone(&codes), 16, 64, 2).unwrap().to_bytes().unwrap();
+    let empty = Graph::new(Arc::clone(&codes), 16, 64, 2).unwrap().to_bytes();
     let empty = Graph::from_bytes(codes, 16, 64, 2, &empty).unwrap();
     assert!(empty.is_empty());
     empty.add(5).unwrap();
@@ -133,7 +133,7 @@ fn a_saved_graph_answers_as_before_and_grows_on() {
 #[test]
 fn bytes_that_are_no_graph_over_these_codes_are_refused() {
     let (codes, _) = clustered(400, 10);
-    let bytes = grown(&codes, 1).to_bytes().unwrap();
+    let bytes = grown(&codes, 1).to_bytes();
     let load = |codes: &Arc<Codes>, connectivity, bytes: &[u8]| {
         Graph::from_bytes(Arc::clone(codes), connectivity, 64, 1, bytes).err()
     };
@@ -187,7 +187,7 @@ fn searches_while_the_graph_grows_are_right_or_refused_and_never_hang() {
         }
         scope.spawn(|| {
             while growing.load(Ordering::Relaxed) {
-                let bytes = graph.to_bytes().unwrap();
+                let bytes = graph.to_bytes();
                 Graph::from_bytes(Arc::clone(&codes), 8, 32, 1, &bytes).unwrap();
             }
         });
@@ -204,7 +204,7 @@ fn a_search_that_finds_the_graph_closed_is_refused_at_once() {
     let (codes, rows) = clustered(300, 14);
     let graph = grown(&codes, 1);
     let query = codes.encode_query(&rows[0]);
-    let closed = graph.gate.exclusive();
+    let closed = graph.native.exclusive();
     assert_eq!(graph.search(&query, 3, 16, None), None);
     drop(closed);
     assert_eq!(graph.search(&query, 3, 16, None).unwrap().len(), 3);
