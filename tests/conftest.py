@@ -46,5 +46,5 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def torture() -> bool:
-    """Whether to run the large loads (`make torture`)."""
-    return os.environ.get("INGOT_TORTURE") == "large"
+    """Whether to run the large loads of a campaign (`make torture`)."""
+    return bool(os.environ.get("INGOT_TORTURE"))

@@ -32,8 +32,8 @@ def bits(rows: NDArray[np.float32]) -> list[list[int]]:
 
 
 def torture(count: int) -> int:
-    """How often to try: `count` times INGOT_TORTURE."""
-    return int(count * float(os.environ.get("INGOT_TORTURE", "1")))
+    """How often to try: `count`, or 20 times as often in a campaign (`make torture`)."""
+    return count * (20 if os.environ.get("INGOT_TORTURE") else 1)
 
 
 def cut(chance: random.Random, text: bytes) -> list[bytes]:

@@ -32,5 +32,5 @@ def seed() -> int:
 
 @pytest.fixture(scope="session")
 def times() -> int:
-    """How many times the usual load a random test takes: `INGOT_TORTURE` makes it 20."""
+    """How many times the usual load a random test takes: 20 in a campaign (`make torture`)."""
     return 20 if os.environ.get("INGOT_TORTURE") else 1

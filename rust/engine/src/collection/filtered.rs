@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::scan::{ROWS_A_PIECE, codes_a_piece};
-use super::search::{Interrupt, Search};
+use super::search::{Interrupt, Search, lacks};
 use super::selection::Selection;
 use crate::codes::{QueryCode, TopCandidates};
 use crate::error::Result;
@@ -49,9 +49,7 @@ impl Search {
                     Ok(search.in_graph_selected(&of_graph, query, visits))
                 })?;
                 self.scan_selected(selection, every, indexed..coded, &mut tops, interrupt)?;
-                let lacks = |query: usize| {
-                    found[query].as_ref().is_none_or(|slots| slots.len() + tops[query].len() < self.count)
-                };
+                let lacks = |query: usize| lacks(found[query].as_deref(), indexed, &tops[query], self.count);
                 let lacking = (0..found.len()).filter(|&query| lacks(query)).collect();
                 self.scan_selected(selection, lacking, 0..indexed, &mut tops, interrupt)?;
                 slots = found.into_iter().map(Option::unwrap_or_default).collect();

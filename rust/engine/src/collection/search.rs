@@ -85,6 +85,13 @@ impl Collection {
     }
 }
 
+/// Whether graph and scan of what is behind the mark found fewer than `enough` slots. What the graph has beyond the mark by
+/// now the scan found, too.
+pub(super) fn lacks(in_graph: Option<&[u32]>, indexed: u32, scanned: &TopCandidates, enough: usize) -> bool {
+    let below = |slots: &[u32]| slots.iter().filter(|&&slot| slot < indexed).count();
+    in_graph.is_none_or(|slots| below(slots) + scanned.len() < enough)
+}
+
 impl Search {
     /// Slots that may be among the nearest to each query: from the graph, from the codes that the graph lacks, and
     /// from the rows that have no code yet.
@@ -102,9 +109,7 @@ impl Search {
             self.scan_codes(every, indexed..coded, &mut tops, interrupt)?;
             // The graph was not to be searched, or too many of its candidates are dead or out of reach.
             let enough = self.count.min((self.view.born - generation.dead().min(self.view.born)) as usize);
-            let lacks = |query: usize| {
-                found[query].as_ref().is_none_or(|slots| slots.len() + tops[query].len() < enough)
-            };
+            let lacks = |query: usize| lacks(found[query].as_deref(), indexed, &tops[query], enough);
             let lacking: Vec<usize> = (0..found.len()).filter(|&query| lacks(query)).collect();
             self.scan_codes(lacking, 0..indexed, &mut tops, interrupt)?;
             slots = found.into_iter().map(Option::unwrap_or_default).collect();

@@ -148,3 +148,41 @@ fn metadata_and_ids_outlive_a_rebuild_and_a_restart() {
         store.close().unwrap();
     }
 }
+
+#[test]
+fn what_the_graph_has_beyond_its_mark_counts_once() {
+    const MARK: usize = 4096;
+    let store = open(&Arc::new(MemoryDisk::new()), 0);
+    let upload = |name: &str, rows: &mut dyn Iterator<Item = [f32; 2]>| {
+        let mut all = Rows::new(Dimension::new(2).unwrap());
+        rows.for_each(|row| all.extend(&row));
+        store.insert("a", Upload::matrix(name.to_owned(), all)).unwrap();
+    };
+    let apart = |count: usize| (0..count).map(move |number| [number as f32 / count as f32 - 0.5, 1.0]);
+    // All at one place: of such rows no search of a graph reaches all.
+    (0..2).for_each(|number| upload(&format!("gone {number}"), &mut apart(MARK / 4)));
+    (0..2).for_each(|number| upload(&format!("same {number}"), &mut (0..MARK / 4).map(|_| [1.0, 0.0])));
+    (2..4).for_each(|number| upload(&format!("gone {number}"), &mut apart(MARK / 4)));
+    upload("apart", &mut apart(700));
+    (4..8).for_each(|number| upload(&format!("gone {number}"), &mut apart(1360)));
+
+    let tenant = store.tenants.get("a").unwrap();
+    let collection = &tenant.collections()[0];
+    let generation = collection.generation();
+    // The second part of a window is in the graph, the first is not: the mark is where it was.
+    while generation.graph.get().is_none_or(|graph| graph.len() <= MARK) {
+        collection.work(2).unwrap();
+    }
+    let apart = MARK + MARK / 2..MARK + MARK / 2 + 700;
+    assert!(apart.map(|slot| slot as u32).all(|slot| generation.graph.get().unwrap().contains(slot)));
+    assert_eq!(generation.backlog.indexed() as usize, MARK);
+    for number in 0..8 {
+        store.delete("a", None, &Selector::Source(format!("gone {number}"))).unwrap();
+    }
+
+    let mut queries = Rows::new(Dimension::new(2).unwrap());
+    queries.extend(&[0.0, 1.0]);
+    let options = SearchOptions { limit: 1000, ef: None, exact: false };
+    let (found, _) = collection.search(&queries, options, None, &|| Ok(())).unwrap();
+    assert_eq!(found[0].len(), options.limit);
+}
