@@ -6,6 +6,7 @@ The bound is 3 x. `python -m benches fairness`. The flood's own processes run wh
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def measure(bench: Bench) -> list[Figure]:
         files[name].write_text("\n".join(lines))
     for number, (place, flood) in itertools.product(range(bench.rounds), enumerate(FLOODS)):
         # What a flood leaves to be done, in the index and on the disk, is no part of being alone.
-        with ours(bench.folder / f"data-{number}-{place}") as ingot:
+        data = bench.folder / f"data-{number}-{place}"
+        with ours(data) as ingot:
             fill(ingot, "quiet", vectors.rows[:QUIET_ROWS])
             fill(ingot, "loud", vectors.rows)
             for name, (path, _) in probes.items():
@@ -61,6 +63,9 @@ def measure(bench: Bench) -> list[Figure]:
             with _flood(bench, ingot, vectors, FLOODS[flood]):
                 for name, (path, _) in probes.items():
                     samples[name, flood]["beside, p99 ms"].append(_p99(ingot, path, files[name]))
+        # A flood writes gigabytes. Where they stayed, later rounds met a slower disk.
+        shutil.rmtree(data)
+        os.sync()
         bench.say(f"round {number + 1} of {bench.rounds} done")
     return [
         Figure(

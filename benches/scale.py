@@ -5,6 +5,7 @@ take about five minutes, a million uploads of one row two, 100,000 tenants one.
 """
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -36,6 +37,8 @@ UPLOADS = 15
 TENANTS = 100_000
 COLD_TENANTS = 40
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+# A directory of another format is not what this code writes: graphs might be made again while something is measured.
+FORMAT = hashlib.sha256((rust.ROOT / "docs/format.md").read_bytes()).hexdigest()[:8]
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -318,7 +321,7 @@ class Kept:
 
 
 def _kept(bench: Bench, kind: str, count: int, *sizes: int) -> Kept:
-    name = "-".join([kind, *map(str, (count, *sizes))])
+    name = "-".join([kind, *map(str, (count, *sizes)), FORMAT])
     directory = bench.kept / name
     queries = bench.kept / f"{name}.queries"
     if not directory.exists():
