@@ -23,7 +23,7 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Folders are among the sources: one changes when a file in it is added or removed.
-RUST_SOURCES := $(shell find rust -type d -o -name '*.rs' -o -name '*.cpp' -o -name '*.h' -o -name Cargo.toml)
+RUST_SOURCES := $(shell find rust -type d -o -name '*.rs' -o -name '*.cpp' -o -name '*.hpp' -o -name Cargo.toml)
 NATIVE_SOURCES := $(RUST_SOURCES) Cargo.toml Cargo.lock pyproject.toml
 
 .PHONY: help run test bench bench-peers lint format clean torture tools system setup \

@@ -30,6 +30,7 @@ struct Header {
 }
 
 const CODES: u32 = 1;
+/// 2 was a graph with larger nodes.
 const GRAPH: u32 = 3;
 
 impl Header {
