@@ -63,7 +63,7 @@ def measure(bench: Bench) -> list[Figure]:
             with _flood(bench, ingot, vectors, FLOODS[flood]):
                 for name, (path, _) in probes.items():
                     samples[name, flood]["beside, p99 ms"].append(_p99(ingot, path, files[name]))
-        # A flood writes gigabytes. Where they stayed, later rounds met a slower disk.
+        # A flood writes gigabytes. Where they stayed, later rounds were slower (`pages.py`).
         shutil.rmtree(data)
         os.sync()
         bench.say(f"round {number + 1} of {bench.rounds} done")

@@ -64,26 +64,22 @@ def test_expressions_are_understood() -> None:
         assert not satisfied(bad, allowed), bad
 
 
+def packages(*flags: str) -> list[dict[str, Any]]:
+    """The crates that cargo knows of."""
+    command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1", *flags]
+    told = json.loads(subprocess.check_output(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
+    found: list[dict[str, Any]] = told["packages"]
+    return found
+
+
 def test_every_crate_has_a_licence_that_is_allowed() -> None:
     host = re.search(r"^host: (\S+)$", subprocess.check_output(["rustc", "-vV"], text=True), re.MULTILINE)
     assert host
-    command = [
-        "cargo",
-        "metadata",
-        "--locked",
-        "--offline",
-        "--format-version",
-        "1",
-        "--filter-platform",
-        host[1],
-    ]
-    packages = json.loads(subprocess.check_output(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))[
-        "packages"
-    ]
-    assert len(packages) > 20
+    built = packages("--filter-platform", host[1])
+    assert len(built) > 20
     allowed = set(DENY["licenses"]["allow"])
     refused = {
-        one["name"]: one["license"] for one in packages if not satisfied(one["license"] or "none", allowed)
+        one["name"]: one["license"] for one in built if not satisfied(one["license"] or "none", allowed)
     }
     assert refused == {}
 
@@ -98,11 +94,7 @@ def test_every_crate_comes_from_one_registry_with_its_checksum() -> None:
 
 
 def test_the_header_that_is_built_is_that_of_the_crate() -> None:
-    command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1"]
-    packages = json.loads(subprocess.check_output(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))[
-        "packages"
-    ]
-    (crate,) = (one for one in packages if one["name"] == "usearch")
+    (crate,) = (one for one in packages() if one["name"] == "usearch")
     vendor = REPOSITORY / "rust/engine/vendor/usearch"
     header = Path(crate["manifest_path"]).parent / "include/usearch/index.hpp"
     assert (vendor / "index.hpp").read_bytes() == header.read_bytes()

@@ -37,7 +37,7 @@ unsafe extern "C" {
     fn ingot_graph_bytes(graph: *const Opaque) -> usize;
     /// Makes room, and `threads` places for adds and searches; false: no memory. Alone.
     fn ingot_graph_reserve(graph: *mut Opaque, nodes: usize, threads: usize) -> bool;
-    /// Adds a slot; null, or why not. There is room; the place is nobody else's; no search at the same time.
+    /// Adds a slot; null, or why not: no room, no memory. The place is nobody else's; no search at the same time.
     fn ingot_graph_add(
         graph: *mut Opaque,
         slot: u32,
@@ -145,7 +145,7 @@ impl Native {
         unsafe { ingot_graph_capacity(self.graph.as_ptr()) }
     }
 
-    /// Every add in progress takes at most one place.
+    /// Whether there is room for all who may be adding at one moment: who saw so with a turn finds room.
     pub fn has_room(&self) -> bool {
         self.len() + self.threads < self.capacity()
     }
@@ -171,15 +171,11 @@ impl Native {
     }
 
     fn insert(&self, slot: u32, expansion: usize, turn: &Turn<'_>) -> Result<()> {
-        if !self.has_room() {
-            return Err(failed("add", "no room"));
-        }
         let Some(query) = self.codes.query_of(slot) else {
             return Err(failed("add", &format!("slot {slot} has no code")));
         };
         let (graph, codes) = (self.graph.as_ptr(), Arc::as_ptr(&self.codes).cast());
-        // SAFETY: the turn keeps searches out and its place is nobody else's; there is room for all who have a turn;
-        // codes and query outlive the call.
+        // SAFETY: the turn keeps searches out and its place is nobody else's; codes and query outlive the call.
         let refused = unsafe {
             ingot_graph_add(graph, slot, expansion, turn.place(), codes, (&raw const query).cast())
         };
@@ -322,4 +318,27 @@ unsafe fn done(operation: &str, refused: *const c_char) -> Result<()> {
 
 fn failed(operation: &str, answer: &str) -> Error {
     Error::GraphFailed { reason: format!("{operation}: {answer}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vector::{Dimension, Metric};
+
+    #[test]
+    fn an_add_finds_its_place_though_others_came_since_there_was_room() {
+        let codes = Codes::new(Metric::Cosine, Dimension::new(2).unwrap());
+        (0..5).for_each(|row| codes.append(&[1.0, row as f32]));
+        let native = Native::new(Arc::new(codes), 16, 2).unwrap();
+        native.exclusive().reserve(4).unwrap();
+        native.exclusive().insert(0, 16).unwrap();
+        native.exclusive().insert(1, 16).unwrap();
+        assert!(!native.has_room());
+        // Admitted before the other two, say: there is a place for each that may add at the same moment.
+        (2..4).for_each(|slot| native.add().insert(slot, 16).unwrap());
+        assert!(native.add().insert(4, 16).is_err());
+        assert_eq!((native.len(), native.capacity()), (4, 4));
+        native.exclusive().reserve(8).unwrap();
+        native.add().insert(4, 16).unwrap();
+    }
 }
